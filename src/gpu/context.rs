@@ -1,0 +1,253 @@
+//! Adapters, a device and its limits.
+
+use super::buffer::Buf;
+use super::error::GpuError;
+use super::pipeline::PipelineCache;
+use serde::Serialize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// How to open a device.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Index in `adapters()`; the fastest kind of adapter where nothing is said.
+    pub device: Option<usize>,
+    /// Only what WebGPU promises everywhere: its default limits and strict compliance.
+    pub portable: bool,
+}
+
+/// What is known of an adapter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Adapter {
+    /// The device's name.
+    pub name: String,
+    /// Driver and version.
+    pub driver: String,
+    /// `vulkan`, `metal` or `dx12`.
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
+    pub kind: String,
+    /// Vendor and device number of PCI.
+    pub pci: (u32, u32),
+}
+
+impl Adapter {
+    fn new(info: &wgpu::AdapterInfo) -> Self {
+        Self {
+            name: info.name.clone(),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+            backend: info.backend.to_string().to_lowercase(),
+            kind: match info.device_type {
+                wgpu::DeviceType::DiscreteGpu => "discrete",
+                wgpu::DeviceType::IntegratedGpu => "integrated",
+                wgpu::DeviceType::VirtualGpu => "virtual",
+                wgpu::DeviceType::Cpu => "software",
+                wgpu::DeviceType::Other => "other",
+            }
+            .into(),
+            pci: (info.vendor, info.device),
+        }
+    }
+
+    /// Whether it is a processor that plays a GPU.
+    pub fn is_software(&self) -> bool {
+        self.kind == "software"
+    }
+}
+
+impl std::fmt::Display for Adapter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}, {}, {})", self.name, self.kind, self.backend, self.driver)
+    }
+}
+
+/// A device, its queue, and the kernels compiled for it. Cloning makes another handle.
+#[derive(Clone)]
+pub struct Gpu(Arc<Inner>);
+
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    adapter: Adapter,
+    limits: wgpu::Limits,
+    pipelines: PipelineCache,
+    fault: Arc<Mutex<Option<String>>>,
+    held_bytes: AtomicU64,
+}
+
+/// GL has no bounds checks (wgpu #6151), so a kernel's fault could read anything: it is refused.
+const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+
+fn instance(portable: bool) -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = BACKENDS;
+    if portable {
+        descriptor.flags |= wgpu::InstanceFlags::STRICT_WEBGPU_COMPLIANCE;
+    }
+    wgpu::Instance::new(descriptor)
+}
+
+/// Real GPUs first, software last; within a kind the driver's order.
+fn found(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(BACKENDS));
+    adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    adapters
+}
+
+/// What there is to run on, in the order of `Options::device`.
+pub fn adapters() -> Vec<Adapter> {
+    found(&instance(false)).iter().map(|adapter| Adapter::new(&adapter.get_info())).collect()
+}
+
+impl Gpu {
+    /// Opens a device of its own.
+    pub fn open(options: Options) -> Result<Self, GpuError> {
+        let instance = instance(options.portable);
+        let adapters = found(&instance);
+        let count = adapters.len();
+        let adapter = match options.device {
+            Some(index) => adapters.into_iter().nth(index).ok_or(GpuError::NoSuchDevice { index, count })?,
+            None => adapters
+                .into_iter()
+                .next()
+                .ok_or(GpuError::NoAdapter { reason: "no Vulkan, Metal or DX12 adapter was found".into() })?,
+        };
+        let limits = if options.portable { wgpu::Limits::defaults() } else { adapter.limits() };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("netadapt"),
+            required_limits: limits,
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|error| GpuError::Refused { adapter: adapter.get_info().name, reason: error.to_string() })?;
+        Ok(Self::from_device(device, queue))
+    }
+
+    /// Works on a device that the caller already has; its limits are respected as they are.
+    pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        let fault = Arc::new(Mutex::new(None));
+        let keep = |fault: &Arc<Mutex<Option<String>>>, message: String| {
+            fault.lock().expect("no holder of this lock panics").get_or_insert(message);
+        };
+        let uncaptured = Arc::clone(&fault);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| keep(&uncaptured, error.to_string())));
+        let lost = Arc::clone(&fault);
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                keep(&lost, format!("device lost: {message}"));
+            }
+        });
+        Self(Arc::new(Inner {
+            adapter: Adapter::new(&device.adapter_info()),
+            limits: device.limits(),
+            device,
+            queue,
+            pipelines: PipelineCache::default(),
+            fault,
+            held_bytes: AtomicU64::new(0),
+        }))
+    }
+
+    /// What it runs on.
+    pub fn adapter(&self) -> &Adapter {
+        &self.0.adapter
+    }
+
+    pub(super) fn device(&self) -> &wgpu::Device {
+        &self.0.device
+    }
+
+    pub(super) fn queue(&self) -> &wgpu::Queue {
+        &self.0.queue
+    }
+
+    pub(super) fn limits(&self) -> &wgpu::Limits {
+        &self.0.limits
+    }
+
+    pub(super) fn pipelines(&self) -> &PipelineCache {
+        &self.0.pipelines
+    }
+
+    /// Bytes of all buffers made so far on this device by this handle and its clones.
+    pub fn held_bytes(&self) -> u64 {
+        self.0.held_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The first error that the device reported, if any: nothing computed after it can be trusted.
+    pub fn check(&self) -> Result<(), GpuError> {
+        match &*self.0.fault.lock().expect("no holder of this lock panics") {
+            Some(reason) => Err(GpuError::Device { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// New memory of `bytes`, rounded up to whole vectors and filled with zeros.
+    pub fn allocate(&self, name: &str, bytes: u64) -> Result<Buf, GpuError> {
+        let bytes = bytes.max(16).next_multiple_of(16);
+        let limit = self.limits().max_storage_buffer_binding_size.min(self.limits().max_buffer_size);
+        if bytes > limit {
+            return Err(GpuError::TooLarge { name: name.to_owned(), bytes, limit });
+        }
+        let raw = self.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some(name),
+            size: bytes,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        self.0.held_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(Buf::new(raw, bytes, name))
+    }
+
+    /// New memory that holds `values`.
+    pub fn upload<T: bytemuck::NoUninit>(&self, name: &str, values: &[T]) -> Result<Buf, GpuError> {
+        let buf = self.allocate(name, std::mem::size_of_val(values) as u64)?;
+        self.write(&buf, values);
+        Ok(buf)
+    }
+
+    /// Overwrites the first bytes of `buf` before the next submit.
+    pub fn write<T: bytemuck::NoUninit>(&self, buf: &Buf, values: &[T]) {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        assert!(bytes.len() as u64 <= buf.bytes, "{} is too small for what is written", buf.name());
+        self.queue().write_buffer(&buf.raw, buf.offset, bytes);
+    }
+
+    /// Waits for the device and copies memory back.
+    pub fn read<T: bytemuck::Pod>(&self, buf: &Buf) -> Result<Vec<T>, GpuError> {
+        let staging = self.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("readback"),
+            size: buf.bytes,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.device().create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&buf.raw, buf.offset, &staging, 0, buf.bytes);
+        self.queue().submit([encoder.finish()]);
+        staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
+        self.wait()?;
+        let view = staging
+            .slice(..)
+            .get_mapped_range()
+            .map_err(|error| GpuError::Device { reason: format!("reading {} back: {error}", buf.name()) })?;
+        let values = bytemuck::pod_collect_to_vec(&view);
+        drop(view);
+        staging.unmap();
+        Ok(values)
+    }
+
+    /// Waits until all submitted work is done.
+    pub fn wait(&self) -> Result<(), GpuError> {
+        self.device()
+            .poll(wgpu::PollType::wait_indefinitely())
+            .map_err(|error| GpuError::Device { reason: error.to_string() })?;
+        self.check()
+    }
+}

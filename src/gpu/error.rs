@@ -1,0 +1,77 @@
+//! What can go wrong between the host and the device.
+
+/// Why the device could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GpuError {
+    /// No adapter that can be used.
+    #[error(
+        "no usable GPU: {reason}; install a Vulkan, Metal or DX12 driver (on Debian, mesa-vulkan-drivers has a software one)"
+    )]
+    NoAdapter {
+        /// What was found instead.
+        reason: String,
+    },
+    /// The device index of the command line does not exist.
+    #[error("there is no device {index}; `netadapt devices` lists {count}")]
+    NoSuchDevice {
+        /// What was asked for.
+        index: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// The driver refused to make a device.
+    #[error("{adapter} refused to open: {reason}")]
+    Refused {
+        /// The adapter's name.
+        adapter: String,
+        /// The driver's words.
+        reason: String,
+    },
+    /// One buffer over the device's limit.
+    #[error(
+        "buffer {name} needs {bytes} bytes, and this device binds at most {limit}; use a smaller batch or image size"
+    )]
+    TooLarge {
+        /// What it would hold.
+        name: String,
+        /// Bytes asked for.
+        bytes: u64,
+        /// The device's limit.
+        limit: u64,
+    },
+    /// A launch with more workgroups than the device allows in one dimension.
+    #[error(
+        "{launch} needs {groups:?} workgroups, and this device runs at most {limit} in one dimension; use a smaller batch or image size"
+    )]
+    TooManyGroups {
+        /// The launch's label.
+        launch: String,
+        /// Workgroups in x, y, z.
+        groups: [u32; 3],
+        /// The device's limit.
+        limit: u32,
+    },
+    /// A launch whose bindings are not those of its shader: a fault of ours.
+    #[error("{launch}: {problem}")]
+    Launch {
+        /// The launch's label.
+        launch: String,
+        /// What does not agree.
+        problem: String,
+    },
+    /// A shader that naga refuses: a fault of ours.
+    #[error("shader {kernel} is invalid: {problem}")]
+    Shader {
+        /// The kernel's name.
+        kernel: String,
+        /// naga's message with the source line.
+        problem: String,
+    },
+    /// The device reported an error, or was lost.
+    #[error("the device failed: {reason}")]
+    Device {
+        /// The driver's words.
+        reason: String,
+    },
+}

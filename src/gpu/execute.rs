@@ -1,0 +1,175 @@
+//! Recordings made ready for a device, and run.
+
+use super::context::Gpu;
+use super::error::GpuError;
+use super::pipeline::Pipeline;
+use super::recording::{Launch, Recording, Work};
+use super::reflect::Access;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Alignment of a uniform block in its buffer that every device accepts.
+const UNIFORM_STRIDE: u64 = 256;
+
+/// Launches that one compute pass of a submit holds at most.
+const PASS_LAUNCHES: usize = 512;
+
+/// A recording with its pipelines, bind groups and parameters, made once and run many times.
+pub struct Program {
+    gpu: Gpu,
+    steps: Vec<Step>,
+    params: wgpu::Buffer,
+}
+
+struct Step {
+    pipeline: Arc<Pipeline>,
+    bindings: wgpu::BindGroup,
+    groups: [u32; 3],
+    label: String,
+    kernel: &'static str,
+    work: Work,
+}
+
+impl Program {
+    /// Compiles what is not compiled yet, checks every launch against its shader and makes the bind groups.
+    pub fn new(gpu: &Gpu, recording: Recording) -> Result<Self, GpuError> {
+        let launches = recording.into_launches();
+        let params = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("params"),
+            size: (launches.len() as u64).max(1) * UNIFORM_STRIDE,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut steps = Vec::with_capacity(launches.len());
+        for (index, launch) in launches.into_iter().enumerate() {
+            let offset = index as u64 * UNIFORM_STRIDE;
+            gpu.queue().write_buffer(&params, offset, &launch.params);
+            steps.push(Step::new(gpu, launch, &params, offset)?);
+        }
+        gpu.check()?;
+        Ok(Self { gpu: gpu.clone(), steps, params })
+    }
+
+    /// Overwrites the parameters of launch `index` before the next submit.
+    pub fn write_params<T: bytemuck::NoUninit>(&self, index: usize, params: &T) {
+        let offset = index as u64 * UNIFORM_STRIDE;
+        self.gpu.queue().write_buffer(&self.params, offset, bytemuck::bytes_of(params));
+    }
+
+    /// Submits all launches once and returns without waiting.
+    pub fn run(&self) {
+        self.run_repeated(1);
+    }
+
+    /// Submits all launches `repeats` times over in one submit and returns without waiting.
+    pub fn run_repeated(&self, repeats: u32) {
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        for _ in 0..repeats {
+            for steps in self.steps.chunks(PASS_LAUNCHES) {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                for step in steps {
+                    pass.set_pipeline(&step.pipeline.raw);
+                    pass.set_bind_group(0, &step.bindings, &[]);
+                    pass.dispatch_workgroups(step.groups[0], step.groups[1], step.groups[2]);
+                }
+            }
+        }
+        self.gpu.queue().submit([encoder.finish()]);
+    }
+
+    /// Seconds of wall clock that `repeats` runs in one submit take, the submit itself included.
+    pub fn seconds(&self, repeats: u32) -> Result<f64, GpuError> {
+        self.gpu.wait()?;
+        let start = Instant::now();
+        self.run_repeated(repeats);
+        self.gpu.wait()?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// Label, kernel and cost of every launch.
+    pub fn launches(&self) -> impl Iterator<Item = (&str, &'static str, Work)> {
+        self.steps.iter().map(|step| (step.label.as_str(), step.kernel, step.work))
+    }
+
+    /// Seconds of launch `index` alone, `repeats` times in one submit, the submit included.
+    pub fn launch_seconds(&self, index: usize, repeats: u32) -> Result<f64, GpuError> {
+        self.gpu.wait()?;
+        let step = &self.steps[index];
+        let start = Instant::now();
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_pipeline(&step.pipeline.raw);
+            pass.set_bind_group(0, &step.bindings, &[]);
+            for _ in 0..repeats {
+                pass.dispatch_workgroups(step.groups[0], step.groups[1], step.groups[2]);
+            }
+        }
+        self.gpu.queue().submit([encoder.finish()]);
+        self.gpu.wait()?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+}
+
+impl Step {
+    fn new(gpu: &Gpu, launch: Launch, params: &wgpu::Buffer, offset: u64) -> Result<Self, GpuError> {
+        let (kernel, overrides) = launch.key();
+        let pipeline = gpu.pipelines().get(gpu, kernel, overrides)?;
+        let wrong = |problem: String| GpuError::Launch { launch: launch.label.clone(), problem };
+        let limit = gpu.limits().max_compute_workgroups_per_dimension;
+        if launch.groups.iter().any(|groups| *groups > limit) {
+            return Err(GpuError::TooManyGroups { launch: launch.label.clone(), groups: launch.groups, limit });
+        }
+        let reflection = &pipeline.reflection;
+        if launch.params.len() != reflection.params_bytes as usize {
+            return Err(wrong(format!(
+                "the host's Params has {} bytes, the shader's {}",
+                launch.params.len(),
+                reflection.params_bytes
+            )));
+        }
+        let uniforms = reflection.bindings.iter().filter(|(_, access)| *access == Access::Uniform).count();
+        if launch.bindings.len() + uniforms != reflection.bindings.len() {
+            return Err(wrong(format!("{} buffers for {:?}", launch.bindings.len(), reflection.bindings)));
+        }
+        let mut entries = Vec::with_capacity(reflection.bindings.len());
+        for (binding, (name, access)) in reflection.bindings.iter().enumerate() {
+            let resource = if *access == Access::Uniform {
+                wgpu::BufferBinding {
+                    buffer: params,
+                    offset,
+                    size: std::num::NonZeroU64::new(u64::from(reflection.params_bytes).next_multiple_of(16)),
+                }
+            } else {
+                let (_, buf) = launch
+                    .bindings
+                    .iter()
+                    .find(|(bound, _)| bound == name)
+                    .ok_or_else(|| wrong(format!("nothing is bound to `{name}`")))?;
+                let aliased = *access == Access::ReadWrite
+                    && launch.bindings.iter().any(|(other, b)| other != name && b.shares_memory_with(buf));
+                if aliased {
+                    return Err(wrong(format!("`{name}` is written and also bound under another name")));
+                }
+                wgpu::BufferBinding { buffer: &buf.raw, offset: buf.offset, size: std::num::NonZeroU64::new(buf.bytes) }
+            };
+            entries.push(wgpu::BindGroupEntry {
+                binding: binding as u32,
+                resource: wgpu::BindingResource::Buffer(resource),
+            });
+        }
+        let bindings = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&launch.label),
+            layout: &pipeline.layout,
+            entries: &entries,
+        });
+        Ok(Self {
+            bindings,
+            groups: launch.groups,
+            kernel: launch.kernel.name,
+            work: launch.work,
+            label: launch.label,
+            pipeline,
+        })
+    }
+}

@@ -1,0 +1,139 @@
+//! Compiled kernels, cached by source and overrides.
+
+use super::context::Gpu;
+use super::error::GpuError;
+use super::reflect::{Access, Reflection};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// The source of a compute shader with one entry point, `main`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// Its path in `shaders/` without the suffix, such as `conv/forward`.
+    pub name: &'static str,
+    /// Its own text first, so that naga's line numbers are the file's, then the libraries it uses.
+    pub parts: &'static [&'static str],
+}
+
+impl Kernel {
+    /// The whole text. Module scope is order-free in WGSL, so libraries may come last.
+    pub fn source(&self) -> String {
+        self.parts.join("\n")
+    }
+}
+
+/// Values of a kernel's overrides.
+pub(super) type Overrides = Vec<(&'static str, u32)>;
+
+/// A kernel made for one device and one set of overrides.
+pub(super) struct Pipeline {
+    pub(super) raw: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+    pub(super) reflection: Arc<Reflection>,
+}
+
+struct Module {
+    raw: wgpu::ShaderModule,
+    layout: wgpu::BindGroupLayout,
+    reflection: Arc<Reflection>,
+}
+
+#[derive(Default)]
+pub(super) struct PipelineCache {
+    modules: Mutex<HashMap<&'static str, Arc<Module>>>,
+    pipelines: Mutex<HashMap<(&'static str, Overrides), Arc<Pipeline>>>,
+}
+
+impl PipelineCache {
+    /// The pipeline of `kernel` with `overrides`, compiled at its first use.
+    pub(super) fn get(
+        &self,
+        gpu: &Gpu,
+        kernel: &'static Kernel,
+        overrides: &Overrides,
+    ) -> Result<Arc<Pipeline>, GpuError> {
+        let key = (kernel.name, overrides.clone());
+        let mut pipelines = self.pipelines.lock().expect("no holder of this lock panics");
+        if let Some(pipeline) = pipelines.get(&key) {
+            return Ok(Arc::clone(pipeline));
+        }
+        let module = self.module(gpu, kernel)?;
+        for (name, _) in overrides {
+            if !module.reflection.overrides.iter().any(|o| o == name) {
+                let problem = format!("the host sets an override `{name}` that the shader does not have");
+                return Err(GpuError::Shader { kernel: kernel.name.into(), problem });
+            }
+        }
+        let layout = gpu.device().create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(kernel.name),
+            bind_group_layouts: &[Some(&module.layout)],
+            immediate_size: 0,
+        });
+        let constants: Vec<(&str, f64)> = overrides.iter().map(|(name, value)| (*name, f64::from(*value))).collect();
+        let raw = gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(kernel.name),
+            layout: Some(&layout),
+            module: &module.raw,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants,
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        gpu.check()?;
+        let pipeline =
+            Arc::new(Pipeline { raw, layout: module.layout.clone(), reflection: Arc::clone(&module.reflection) });
+        pipelines.insert(key, Arc::clone(&pipeline));
+        Ok(pipeline)
+    }
+
+    fn module(&self, gpu: &Gpu, kernel: &'static Kernel) -> Result<Arc<Module>, GpuError> {
+        let mut modules = self.modules.lock().expect("no holder of this lock panics");
+        if let Some(module) = modules.get(kernel.name) {
+            return Ok(Arc::clone(module));
+        }
+        let reflection = Reflection::of(kernel)?;
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(kernel.name),
+            source: wgpu::ShaderSource::Wgsl(kernel.source().into()),
+        };
+        // Loops written by hand end by themselves; bounding them again costs up to 6.5 times on
+        // software adapters. Accesses stay checked.
+        let checks = wgpu::ShaderRuntimeChecks {
+            bounds_checks: true,
+            force_loop_bounding: false,
+            int_div_checks: false,
+            ..wgpu::ShaderRuntimeChecks::checked()
+        };
+        // SAFETY: the only checks switched off are those of loops, which are bounded by the sizes
+        // in `Params`, and of divisions, whose divisors are sizes of at least 1.
+        let raw = unsafe { gpu.device().create_shader_module_trusted(descriptor, checks) };
+        let entries: Vec<_> = reflection
+            .bindings
+            .iter()
+            .enumerate()
+            .map(|(binding, (_, access))| wgpu::BindGroupLayoutEntry {
+                binding: binding as u32,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: match access {
+                        Access::Uniform => wgpu::BufferBindingType::Uniform,
+                        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                        Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+                    },
+                    has_dynamic_offset: false,
+                    min_binding_size: None,
+                },
+                count: None,
+            })
+            .collect();
+        let layout = gpu
+            .device()
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(kernel.name), entries: &entries });
+        gpu.check()?;
+        let module = Arc::new(Module { raw, layout, reflection: Arc::new(reflection) });
+        modules.insert(kernel.name, Arc::clone(&module));
+        Ok(module)
+    }
+}

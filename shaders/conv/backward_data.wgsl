@@ -1,0 +1,131 @@
+// Gradient of a dense convolution's input, plus what reaches it through the layer's shortcut:
+//
+//   dx[n, h, w, i] = sum over ky, kx, o of dz[n, (h + pad - ky) / s, (w + pad - kx) / s, o] * w[ky, kx, i, o]
+//
+// over the kept filters of image n, where the divisions leave no rest, and (SHORTCUT) + dy[n, h, w, i].
+//
+// dz (N, P, Q, O), w (K, K, I, O), dy (N, H, W, .), dx (N, H, W, I). One invocation owns PIXELS input
+// pixels of one image times QUADS quads of input channels; one workgroup LANES of those.
+
+override LANES: u32 = 8u;
+override PIXELS: u32 = 4u;
+override QUADS: u32 = 2u;
+override KERNEL: u32 = 1u;
+override SHORTCUT: u32 = 0u;
+
+const MAX_PIXELS: u32 = 8u;
+const MAX_TILE: u32 = 32u;
+
+struct Params {
+    height: u32,
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    stride: u32,
+    in_quads: u32,
+    filter_quads: u32,
+    shortcut_quads: u32,
+    in_width: u32,
+    filters: u32,
+    input_row: u32,
+    kept_row: u32,
+    bypass_row: u32,
+    split_row: u32,
+    kernel_row: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> widths: array<u32>;
+@group(0) @binding(2) var<storage, read> dz: array<vec4f>;
+@group(0) @binding(3) var<storage, read> weight: array<vec4f>;
+@group(0) @binding(4) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> dx: array<vec4f>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
+    let image = group.z;
+    let input = min(widths[params.input_row + image], params.in_width);
+    let kept = min(widths[params.kept_row + image], params.filters);
+    let bypass = select(0u, widths[params.bypass_row + image], SHORTCUT != NO_SHORTCUT);
+    let first_quad = group.y * QUADS;
+    if first_quad >= quads(input) {
+        return;
+    }
+    let filter_quads = quads(kept);
+    let pixels = params.height * params.width;
+    let first_pixel = (group.x * LANES + lane.x) * PIXELS;
+
+    var acc: array<vec4f, MAX_TILE>;
+    for (var t = 0u; t < PIXELS * QUADS; t++) {
+        acc[t] = vec4f(0.0);
+    }
+    // The pixel, shifted by the padding: the output row times the stride is `bottom - ky`.
+    var bottom: array<i32, MAX_PIXELS>;
+    var right: array<i32, MAX_PIXELS>;
+    for (var p = 0u; p < PIXELS; p++) {
+        let pixel = min(first_pixel + p, pixels - 1u);
+        bottom[p] = i32(pixel / params.width + KERNEL / 2u);
+        right[p] = i32(pixel % params.width + KERNEL / 2u);
+    }
+    let border = (KERNEL - select(KERNEL, widths[params.kernel_row + image], KERNEL > 1u)) / 2u;
+    for (var ky = border; ky < KERNEL - border; ky++) {
+        for (var kx = border; kx < KERNEL - border; kx++) {
+            var at: array<u32, MAX_PIXELS>;
+            var inside: array<bool, MAX_PIXELS>;
+            for (var p = 0u; p < PIXELS; p++) {
+                let h = bottom[p] - i32(ky);
+                let w = right[p] - i32(kx);
+                let row = u32(max(h, 0)) / params.stride;
+                let column = u32(max(w, 0)) / params.stride;
+                inside[p] = h >= 0 && w >= 0
+                    && row * params.stride == u32(h) && column * params.stride == u32(w)
+                    && row < params.out_height && column < params.out_width;
+                let pixel = select(0u, row * params.out_width + column, inside[p]);
+                at[p] = (image * params.out_height * params.out_width + pixel) * params.filter_quads;
+            }
+            let first_row = ((ky * KERNEL + kx) * params.in_quads + first_quad) * 4u;
+            for (var o = 0u; o < filter_quads; o++) {
+                for (var p = 0u; p < PIXELS; p++) {
+                    var v = dz[at[p] + o];
+                    if KERNEL > 1u {
+                        v = select(vec4f(0.0), v, inside[p]);
+                    }
+                    for (var q = 0u; q < QUADS; q++) {
+                        let w = (first_row + q * 4u) * params.filter_quads + o;
+                        acc[p * QUADS + q] += vec4f(
+                            dot(v, weight[w]),
+                            dot(v, weight[w + params.filter_quads]),
+                            dot(v, weight[w + 2u * params.filter_quads]),
+                            dot(v, weight[w + 3u * params.filter_quads]),
+                        );
+                    }
+                }
+            }
+            // A single tap misses only the pixels between the strides: masked once, not at every filter.
+            if KERNEL == 1u {
+                for (var t = 0u; t < PIXELS * QUADS; t++) {
+                    acc[t] = select(vec4f(0.0), acc[t], inside[t / QUADS]);
+                }
+            }
+        }
+    }
+
+    for (var p = 0u; p < PIXELS; p++) {
+        let pixel = first_pixel + p;
+        if pixel >= pixels {
+            break;
+        }
+        let at_pixel = image * pixels + pixel;
+        for (var q = 0u; q < QUADS; q++) {
+            let quad = first_quad + q;
+            if quad >= params.in_quads {
+                break;
+            }
+            var v = keep(acc[p * QUADS + q], quad, input);
+            if SHORTCUT != NO_SHORTCUT && quad < quads(bypass) {
+                v += split(SHORTCUT, dy[at_pixel * params.shortcut_quads + quad], quad, widths[params.split_row + image], bypass);
+            }
+            dx[at_pixel * params.in_quads + quad] = v;
+        }
+    }
+}

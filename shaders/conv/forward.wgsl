@@ -1,0 +1,133 @@
+// Dense convolution with "same" padding, the kernel being the centre of a super-kernel:
+//
+//   y[n, p, q, o] = sum over ky, kx, i of x[n, p*s + ky - pad, q*s + kx - pad, i] * w[ky, kx, i, o]
+//
+// over the kept input channels of image n, for its kept filters only. As a deployed operation
+// (DEPLOYED = 1) it adds the bias, applies the activation and merges the shortcut:
+//
+//   y_o = o < kept ? act(conv_o + bias_o) : 0;  plus (residual) or else (bypass) x_o where o < bypass
+//
+// x (N, H, W, I), w (K, K, I, O), y (N, P, Q, O), shortcut (N, P, Q, .). One invocation owns
+// PIXELS output pixels of one image times QUADS quads of filters; one workgroup LANES of those.
+// Weights are read at addresses that the whole workgroup shares.
+
+override LANES: u32 = 8u;
+override PIXELS: u32 = 4u;
+override QUADS: u32 = 2u;
+override KERNEL: u32 = 1u;
+override DEPLOYED: u32 = 0u;
+override ACTIVATION: u32 = 0u;
+override SHORTCUT: u32 = 0u;
+
+const MAX_PIXELS: u32 = 8u;
+const MAX_TILE: u32 = 32u;
+
+struct Params {
+    height: u32,
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    stride: u32,
+    in_quads: u32,
+    filter_quads: u32,
+    out_quads: u32,
+    shortcut_quads: u32,
+    in_width: u32,
+    filters: u32,
+    input_row: u32,
+    kept_row: u32,
+    bypass_row: u32,
+    kernel_row: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> widths: array<u32>;
+@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(3) var<storage, read> weight: array<vec4f>;
+@group(0) @binding(4) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(5) var<storage, read> shortcut: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
+    let image = group.z;
+    let kept = min(widths[params.kept_row + image], params.filters);
+    let bypass = select(0u, widths[params.bypass_row + image], SHORTCUT != NO_SHORTCUT);
+    let first_quad = group.y * QUADS;
+    if first_quad >= quads(max(kept, bypass)) {
+        return;
+    }
+    let in_quads = quads(min(widths[params.input_row + image], params.in_width));
+    let pixels = params.out_height * params.out_width;
+    let first_pixel = (group.x * LANES + lane.x) * PIXELS;
+
+    var acc: array<vec4f, MAX_TILE>;
+    for (var t = 0u; t < PIXELS * QUADS; t++) {
+        acc[t] = vec4f(0.0);
+    }
+    // Top left corner of each pixel's window, at the super-kernel's size.
+    var top: array<i32, MAX_PIXELS>;
+    var left: array<i32, MAX_PIXELS>;
+    for (var p = 0u; p < PIXELS; p++) {
+        let pixel = min(first_pixel + p, pixels - 1u);
+        top[p] = i32(pixel / params.out_width * params.stride) - i32(KERNEL / 2u);
+        left[p] = i32(pixel % params.out_width * params.stride) - i32(KERNEL / 2u);
+    }
+    let border = (KERNEL - select(KERNEL, widths[params.kernel_row + image], KERNEL > 1u)) / 2u;
+    if first_quad < quads(kept) {
+        for (var ky = border; ky < KERNEL - border; ky++) {
+            for (var kx = border; kx < KERNEL - border; kx++) {
+                var at: array<u32, MAX_PIXELS>;
+                var inside: array<bool, MAX_PIXELS>;
+                for (var p = 0u; p < PIXELS; p++) {
+                    let h = top[p] + i32(ky);
+                    let w = left[p] + i32(kx);
+                    inside[p] = h >= 0 && h < i32(params.height) && w >= 0 && w < i32(params.width);
+                    let pixel = select(0u, u32(h) * params.width + u32(w), inside[p]);
+                    at[p] = (image * params.height * params.width + pixel) * params.in_quads;
+                }
+                var row = (ky * KERNEL + kx) * params.in_quads * 4u * params.filter_quads + first_quad;
+                for (var i = 0u; i < in_quads; i++) {
+                    for (var p = 0u; p < PIXELS; p++) {
+                        var v = x[at[p] + i];
+                        if KERNEL > 1u {
+                            v = select(vec4f(0.0), v, inside[p]);
+                        }
+                        for (var q = 0u; q < QUADS; q++) {
+                            var sum = acc[p * QUADS + q];
+                            sum = fma(vec4f(v.x), weight[row + q], sum);
+                            sum = fma(vec4f(v.y), weight[row + params.filter_quads + q], sum);
+                            sum = fma(vec4f(v.z), weight[row + 2u * params.filter_quads + q], sum);
+                            sum = fma(vec4f(v.w), weight[row + 3u * params.filter_quads + q], sum);
+                            acc[p * QUADS + q] = sum;
+                        }
+                    }
+                    row += 4u * params.filter_quads;
+                }
+            }
+        }
+    }
+
+    for (var p = 0u; p < PIXELS; p++) {
+        let pixel = first_pixel + p;
+        if pixel >= pixels {
+            break;
+        }
+        let at_pixel = image * pixels + pixel;
+        for (var q = 0u; q < QUADS; q++) {
+            let quad = first_quad + q;
+            if quad >= params.out_quads {
+                break;
+            }
+            var v = acc[p * QUADS + q];
+            if DEPLOYED != 0u {
+                v = activate(ACTIVATION, v + bias[min(quad, params.filter_quads - 1u)]);
+            }
+            var source = vec4f(0.0);
+            if SHORTCUT != NO_SHORTCUT && quad < quads(bypass) {
+                source = shortcut[at_pixel * params.shortcut_quads + quad];
+            }
+            y[at_pixel * params.out_quads + quad] = merge(SHORTCUT, v, source, quad, kept, bypass);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+// Softmax, cross-entropy with label smoothing, and its gradient, averaged over the batch:
+//
+//   target_k = (1 - smoothing) [k = label] + smoothing / K
+//   loss[n] = -sum over k of target_k log softmax(logits[n])_k,   dlogits = (softmax - target) / N
+//
+// logits and dlogits (N, K), labels (N), result (N, 2): loss, and 1 where the largest logit is the
+// label's. One invocation owns one image. The padding channels of dlogits are zero.
+
+override LANES: u32 = 8u;
+
+struct Params {
+    images: u32,
+    classes: u32,
+    smoothing: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> logits: array<vec4f>;
+@group(0) @binding(2) var<storage, read> labels: array<u32>;
+@group(0) @binding(3) var<storage, read_write> dlogits: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> result: array<vec2f>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
+    let image = group.x * LANES + lane.x;
+    if image >= params.images {
+        return;
+    }
+    let stride = quads(params.classes);
+    let label = labels[image];
+    var largest = logits[image * stride].x;
+    var best = 0u;
+    for (var k = 1u; k < params.classes; k++) {
+        let value = logits[image * stride + k / 4u][k % 4u];
+        if value > largest {
+            largest = value;
+            best = k;
+        }
+    }
+    var total = 0.0;
+    var sum = 0.0;
+    for (var k = 0u; k < params.classes; k++) {
+        let value = logits[image * stride + k / 4u][k % 4u] - largest;
+        total += exp(value);
+        sum += value;
+    }
+    let log_total = log(total);
+    let mine = logits[image * stride + label / 4u][label % 4u] - largest;
+    let even = params.smoothing / f32(params.classes);
+    let loss = log_total - (1.0 - params.smoothing) * mine - even * sum;
+    result[image] = vec2f(loss, select(0.0, 1.0, best == label));
+
+    for (var quad = 0u; quad < stride; quad++) {
+        let channel = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u);
+        let softmax = exp(logits[image * stride + quad] - largest - log_total);
+        let hit = select(vec4f(0.0), vec4f(1.0 - params.smoothing), channel == vec4u(label));
+        let d = (softmax - hit - even) / f32(params.images);
+        dlogits[image * stride + quad] = keep(d, quad, params.classes);
+    }
+}

@@ -1,0 +1,61 @@
+// Batch statistics of a feature map, in parts: count, mean and sum of squared deviations of each
+// channel over the pixels of the images that keep it. `norm/moments` combines the parts.
+//
+// z (N, H, W, C); partial (G, parts, 3, C). The images come in G groups of neighbours; each group has
+// statistics of its own. One invocation owns one quad of channels in one part of a group's rows.
+// Sums are taken about the first value seen, so that a large mean does not eat the variance.
+
+override LANES: u32 = 8u;
+
+struct Params {
+    group_images: u32,
+    height: u32,
+    width: u32,
+    quads: u32,
+    channels: u32,
+    parts: u32,
+    kept_row: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> widths: array<u32>;
+@group(0) @binding(2) var<storage, read> z: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
+    let item = group.x * LANES + lane.x;
+    if item >= params.parts * params.quads {
+        return;
+    }
+    let quad = item % params.quads;
+    let part = item / params.quads;
+    let rows = params.group_images * params.height;
+    let first = part * rows / params.parts;
+    let last = (part + 1u) * rows / params.parts;
+
+    var count = vec4f(0.0);
+    var pivot = vec4f(0.0);
+    var sum = vec4f(0.0);
+    var squares = vec4f(0.0);
+    for (var row = first; row < last; row++) {
+        let image = group.y * params.group_images + row / params.height;
+        let kept = min(widths[params.kept_row + image], params.channels);
+        let mine = below(quad, kept);
+        let width = select(0u, params.width, quad < quads(kept));
+        let at = (group.y * rows + row) * params.width;
+        for (var w = 0u; w < width; w++) {
+            let value = z[(at + w) * params.quads + quad];
+            pivot = select(pivot, value, mine & (count == vec4f(0.0)));
+            let d = select(vec4f(0.0), value - pivot, mine);
+            count += select(vec4f(0.0), vec4f(1.0), mine);
+            sum += d;
+            squares = fma(d, d, squares);
+        }
+    }
+    let n = max(count, vec4f(1.0));
+    let at = ((group.y * params.parts + part) * 3u) * params.quads + quad;
+    partial[at] = count;
+    partial[at + params.quads] = pivot + sum / n;
+    partial[at + 2u * params.quads] = squares - sum * sum / n;
+}

@@ -1,0 +1,47 @@
+// Adam with decoupled weight decay (Loshchilov, Hutter 2019), as PyTorch has it, over all parameters at once:
+//
+//   g = clip * gradient;  m1 = b1 m1 + (1 - b1) g;  m2 = b2 m2 + (1 - b2) g^2
+//   value -= rate * (decay * value + m1 / (1 - b1^t) / (sqrt(m2 / (1 - b2^t)) + eps))
+//
+// gradient and value (quads), moment (2, quads): m1, then m2, block_tensor (blocks): the tensor of each block, norm (1): that
+// of all gradients.
+// One workgroup owns one block.
+
+struct Params {
+    blocks: u32,
+    quads: u32,
+    first: f32,
+    second: f32,
+    epsilon: f32,
+    decay: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> control: array<f32>;
+@group(0) @binding(2) var<storage, read> tensors: array<Tensor>;
+@group(0) @binding(3) var<storage, read> block_tensor: array<u32>;
+@group(0) @binding(4) var<storage, read> norm: array<f32>;
+@group(0) @binding(5) var<storage, read> gradient: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> value: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> moment: array<vec4f>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
+    let block = group.x + group.y * 65535u;
+    if block >= params.blocks {
+        return;
+    }
+    let tensor = tensors[block_tensor[block]];
+    let at = block * BLOCK + lane.x;
+    let moves = active_channels(tensor, at - tensor.first_block * BLOCK);
+    let decay = select(0.0, params.decay, tensor.decays == 1u);
+    let old = value[at];
+    let g = clip_factor(norm[0], control[CLIP_NORM]) * gradient[at];
+    let m1 = mix(g, moment[at], params.first);
+    let m2 = mix(g * g, moment[params.quads + at], params.second);
+    let t = control[STEP];
+    let step = m1 / (1.0 - pow(params.first, t)) / (sqrt(m2 / (1.0 - pow(params.second, t))) + params.epsilon);
+    moment[at] = select(moment[at], m1, moves);
+    moment[params.quads + at] = select(moment[params.quads + at], m2, moves);
+    value[at] = select(old, old - control[LEARNING_RATE] * (step + decay * old), moves);
+}

@@ -1,0 +1,36 @@
+// Gradient of a mean over the pixels: dx[n, p, c] = dy[n, c] / P for the kept channels of image n.
+//
+// dy (N, C), dx (N, P, C). One invocation owns PIXELS pixels of one image in one quad.
+
+override LANES: u32 = 8u;
+override PIXELS: u32 = 8u;
+
+struct Params {
+    pixels: u32,
+    quads: u32,
+    channels: u32,
+    kept_row: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> widths: array<u32>;
+@group(0) @binding(2) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> dx: array<vec4f>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
+    let image = group.z;
+    let kept = min(widths[params.kept_row + image], params.channels);
+    let written = quads(kept);
+    let item = group.x * LANES + lane.x;
+    if written == 0u || item / written * PIXELS >= params.pixels {
+        return;
+    }
+    let quad = item % written;
+    let first = item / written * PIXELS;
+    let last = min(first + PIXELS, params.pixels);
+    let value = keep(dy[image * params.quads + quad] / f32(params.pixels), quad, kept);
+    for (var p = first; p < last; p++) {
+        dx[(image * params.pixels + p) * params.quads + quad] = value;
+    }
+}

@@ -1,0 +1,35 @@
+// Mean over the pixels: y[n, c] = sum over p of x[n, p, c] / P, zero in dropped channels.
+//
+// x (N, P, C), y (N, C), written whole. One invocation owns one quad of one image.
+
+override LANES: u32 = 8u;
+
+struct Params {
+    images: u32,
+    pixels: u32,
+    quads: u32,
+    channels: u32,
+    kept_row: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> widths: array<u32>;
+@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
+    let item = group.x * LANES + lane.x;
+    if item >= params.images * params.quads {
+        return;
+    }
+    let image = item / params.quads;
+    let quad = item % params.quads;
+    let kept = min(widths[params.kept_row + image], params.channels);
+    var sum = vec4f(0.0);
+    let pixels = select(0u, params.pixels, quad < quads(kept));
+    for (var p = 0u; p < pixels; p++) {
+        sum += x[(image * params.pixels + p) * params.quads + quad];
+    }
+    y[item] = keep(sum / f32(params.pixels), quad, kept);
+}

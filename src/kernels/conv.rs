@@ -1,0 +1,313 @@
+//! Dense convolutions. A linear layer is one of a 1x1 kernel on `Map::as_rows`.
+
+use super::{Map, Merge, RowId, Tuning, Widths, activation_code, kernel};
+use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
+use crate::space::Activation;
+use bytemuck::{Pod, Zeroable, bytes_of};
+
+/// `shaders/conv/forward.wgsl`.
+pub static FORWARD: Kernel = kernel!("conv/forward", "quad", "activation", "shortcut");
+/// `shaders/conv/backward_data.wgsl`.
+pub static BACKWARD_DATA: Kernel = kernel!("conv/backward_data", "quad", "shortcut");
+/// `shaders/conv/backward_weight.wgsl`.
+pub static BACKWARD_WEIGHT: Kernel = kernel!("conv/backward_weight", "quad");
+
+/// What the three passes of a convolution share.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv {
+    /// Side of the super-kernel, odd, at most 7.
+    pub kernel: u32,
+    /// Stride, 1 or 2.
+    pub stride: u32,
+    /// Channels of the input.
+    pub channels: u32,
+    /// Filters.
+    pub filters: u32,
+    /// Row of the input's kept channels.
+    pub input: RowId,
+    /// Row of the kept filters.
+    pub kept: RowId,
+    /// Row of the kernel's side; not read where the side is 1.
+    pub kernel_row: RowId,
+}
+
+impl Conv {
+    /// Quads of its weights (K, K, I, O), channels padded to quads.
+    pub fn weight_quads(&self) -> u32 {
+        self.kernel * self.kernel * self.channels.div_ceil(4) * 4 * self.filters.div_ceil(4)
+    }
+
+    /// Multiply-adds of a pass at full width, two operations each, and the bytes of its operands.
+    fn work(&self, x: &Map, y: &Map) -> Work {
+        let pixels = u64::from(y.images) * u64::from(y.pixels());
+        let taps = u64::from(self.kernel * self.kernel);
+        let weights = taps * u64::from(self.channels) * u64::from(self.filters);
+        Work { flops: 2 * pixels * weights, bytes: x.buf.bytes() + y.buf.bytes() + 4 * weights }
+    }
+}
+
+/// What turns a convolution into a deployed operation.
+#[derive(Clone, Copy, Debug)]
+pub struct Deployed<'a> {
+    /// Bias (O), batch normalisation folded in.
+    pub bias: &'a Buf,
+    /// Activation.
+    pub activation: Activation,
+}
+
+/// Operands of `forward`.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward<'a> {
+    /// Input.
+    pub x: &'a Map,
+    /// Weights (K, K, I, O).
+    pub weight: &'a Buf,
+    /// Bias and activation, in a deployed network.
+    pub deployed: Option<Deployed<'a>>,
+    /// Shortcut, in a deployed network.
+    pub merge: Option<Merge<'a>>,
+    /// Output, written.
+    pub y: &'a Map,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct ForwardParams {
+    height: u32,
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    stride: u32,
+    in_quads: u32,
+    filter_quads: u32,
+    out_quads: u32,
+    shortcut_quads: u32,
+    in_width: u32,
+    filters: u32,
+    input_row: u32,
+    kept_row: u32,
+    bypass_row: u32,
+    kernel_row: u32,
+}
+
+/// Appends the convolution.
+pub fn forward(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Widths, io: Forward) {
+    let merge = io.merge.as_ref();
+    let params = ForwardParams {
+        height: io.x.height,
+        width: io.x.width,
+        out_height: io.y.height,
+        out_width: io.y.width,
+        stride: conv.stride,
+        in_quads: io.x.quads(),
+        filter_quads: conv.filters.div_ceil(4),
+        out_quads: io.y.quads(),
+        shortcut_quads: merge.map_or(1, |m| m.source.quads()),
+        in_width: conv.channels,
+        filters: conv.filters,
+        input_row: widths.at(conv.input),
+        kept_row: widths.at(conv.kept),
+        bypass_row: widths.at(merge.map_or(RowId::UNLIMITED, |m| m.bypass)),
+        kernel_row: widths.at(conv.kernel_row),
+    };
+    let (pixels, quads) = tile(tuning, io.y.pixels(), io.y.quads());
+    rec.push(Launch {
+        kernel: &FORWARD,
+        label: String::new(),
+        overrides: vec![
+            ("LANES", tuning.lanes),
+            ("PIXELS", pixels),
+            ("QUADS", quads),
+            ("KERNEL", conv.kernel),
+            ("DEPLOYED", u32::from(io.deployed.is_some())),
+            ("ACTIVATION", io.deployed.map_or(0, |d| activation_code(d.activation))),
+            ("SHORTCUT", Merge::code(merge)),
+        ],
+        params: bytes_of(&params).to_vec(),
+        bindings: vec![
+            ("widths", widths.buf.clone()),
+            ("x", io.x.buf.clone()),
+            ("weight", io.weight.clone()),
+            ("bias", io.deployed.map_or(io.weight, |d| d.bias).clone()),
+            ("shortcut", merge.map_or(&io.x.buf, |m| &m.source.buf).clone()),
+            ("y", io.y.buf.clone()),
+        ],
+        groups: groups(tuning, io.y, pixels, quads),
+        work: conv.work(io.x, io.y),
+    });
+}
+
+/// Operands of `backward_data`.
+#[derive(Clone, Copy, Debug)]
+pub struct BackwardData<'a> {
+    /// Gradient of the output.
+    pub dz: &'a Map,
+    /// Weights (K, K, I, O).
+    pub weight: &'a Buf,
+    /// The gradient that reaches the input through the layer's shortcut.
+    pub merge: Option<BackwardMerge<'a>>,
+    /// Gradient of the input, written.
+    pub dx: &'a Map,
+}
+
+/// The shortcut's part in the gradient of a layer's input.
+#[derive(Clone, Copy, Debug)]
+pub struct BackwardMerge<'a> {
+    /// Kind, gradient of the layer's output, row of the channels that may pass.
+    pub merge: Merge<'a>,
+    /// Row of the layer's kept filters: a bypass passes the channels from there on.
+    pub kept: RowId,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct BackwardDataParams {
+    height: u32,
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    stride: u32,
+    in_quads: u32,
+    filter_quads: u32,
+    shortcut_quads: u32,
+    in_width: u32,
+    filters: u32,
+    input_row: u32,
+    kept_row: u32,
+    bypass_row: u32,
+    split_row: u32,
+    kernel_row: u32,
+}
+
+/// Appends the gradient of the input.
+pub fn backward_data(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Widths, io: BackwardData) {
+    let merge = io.merge.map(|m| m.merge);
+    let params = BackwardDataParams {
+        height: io.dx.height,
+        width: io.dx.width,
+        out_height: io.dz.height,
+        out_width: io.dz.width,
+        stride: conv.stride,
+        in_quads: io.dx.quads(),
+        filter_quads: conv.filters.div_ceil(4),
+        shortcut_quads: merge.map_or(1, |m| m.source.quads()),
+        in_width: conv.channels,
+        filters: conv.filters,
+        input_row: widths.at(conv.input),
+        kept_row: widths.at(conv.kept),
+        bypass_row: widths.at(merge.map_or(RowId::UNLIMITED, |m| m.bypass)),
+        split_row: widths.at(io.merge.map_or(RowId::UNLIMITED, |m| m.kept)),
+        kernel_row: widths.at(conv.kernel_row),
+    };
+    let (pixels, quads) = tile(tuning, io.dx.pixels(), io.dx.quads());
+    rec.push(Launch {
+        kernel: &BACKWARD_DATA,
+        label: String::new(),
+        overrides: vec![
+            ("LANES", tuning.lanes),
+            ("PIXELS", pixels),
+            ("QUADS", quads),
+            ("KERNEL", conv.kernel),
+            ("SHORTCUT", Merge::code(merge.as_ref())),
+        ],
+        params: bytes_of(&params).to_vec(),
+        bindings: vec![
+            ("widths", widths.buf.clone()),
+            ("dz", io.dz.buf.clone()),
+            ("weight", io.weight.clone()),
+            ("dy", merge.map_or(&io.dz.buf, |m| &m.source.buf).clone()),
+            ("dx", io.dx.buf.clone()),
+        ],
+        groups: groups(tuning, io.dx, pixels, quads),
+        work: conv.work(io.dx, io.dz),
+    });
+}
+
+/// Operands of `backward_weight`.
+#[derive(Clone, Copy, Debug)]
+pub struct BackwardWeight<'a> {
+    /// Input.
+    pub x: &'a Map,
+    /// Gradient of the output.
+    pub dz: &'a Map,
+    /// Gradient of the weights in `weight_parts` parts, written: (parts, K, K, I, O).
+    pub partial: &'a Buf,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct BackwardWeightParams {
+    images: u32,
+    parts: u32,
+    height: u32,
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    stride: u32,
+    in_quads: u32,
+    filter_quads: u32,
+    in_width: u32,
+    filters: u32,
+    input_row: u32,
+    kept_row: u32,
+    kernel_row: u32,
+}
+
+/// Quads of filters that one invocation of the weights' gradient owns.
+const WEIGHT_QUADS: u32 = 4;
+
+/// Parts that the gradient of the weights is computed in, for a batch of `images`.
+pub fn weight_parts(tuning: &Tuning, conv: &Conv, images: u32) -> u32 {
+    let rows = conv.kernel * conv.kernel * conv.channels.div_ceil(4);
+    let tiles = rows.div_ceil(tuning.weight_rows) * conv.filters.div_ceil(4).div_ceil(WEIGHT_QUADS);
+    let per_group = (tuning.lanes / tuning.weight_rows).max(1);
+    (tuning.weight_groups.div_ceil(tiles) * per_group).clamp(1, images)
+}
+
+/// Appends the gradient of the weights; `reduce::sum` adds its parts up.
+pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Widths, io: BackwardWeight) {
+    let parts = weight_parts(tuning, conv, io.x.images);
+    let filter_quads = conv.filters.div_ceil(4);
+    let rows = conv.kernel * conv.kernel * io.x.quads();
+    let params = BackwardWeightParams {
+        images: io.x.images,
+        parts,
+        height: io.x.height,
+        width: io.x.width,
+        out_height: io.dz.height,
+        out_width: io.dz.width,
+        stride: conv.stride,
+        in_quads: io.x.quads(),
+        filter_quads,
+        in_width: conv.channels,
+        filters: conv.filters,
+        input_row: widths.at(conv.input),
+        kept_row: widths.at(conv.kept),
+        kernel_row: widths.at(conv.kernel_row),
+    };
+    let quads = filter_quads.min(WEIGHT_QUADS);
+    let lane_rows = tuning.weight_rows.min(tuning.lanes);
+    rec.push(Launch {
+        kernel: &BACKWARD_WEIGHT,
+        label: String::new(),
+        overrides: vec![("LANES", tuning.lanes), ("ROWS", lane_rows), ("QUADS", quads), ("KERNEL", conv.kernel)],
+        params: bytes_of(&params).to_vec(),
+        bindings: vec![
+            ("widths", widths.buf.clone()),
+            ("x", io.x.buf.clone()),
+            ("dz", io.dz.buf.clone()),
+            ("dw", io.partial.clone()),
+        ],
+        groups: [rows.div_ceil(lane_rows), filter_quads.div_ceil(quads), parts.div_ceil(tuning.lanes / lane_rows)],
+        work: conv.work(io.x, io.dz),
+    });
+}
+
+/// Pixels and quads of a tile: no more quads than there are, so that few are computed in vain.
+fn tile(tuning: &Tuning, pixels: u32, quads: u32) -> (u32, u32) {
+    (tuning.conv_pixels.min(pixels), tuning.conv_quads.min(quads))
+}
+
+fn groups(tuning: &Tuning, out: &Map, pixels: u32, quads: u32) -> [u32; 3] {
+    [out.pixels().div_ceil(tuning.lanes * pixels), out.quads().div_ceil(quads), out.images]
+}

@@ -1,0 +1,224 @@
+//! Depthwise convolutions: one filter a channel, the kernel's side drawn per image.
+
+use super::{Map, RowId, Tuning, Widths, activation_code, conv::Deployed, kernel};
+use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
+use bytemuck::{Pod, Zeroable, bytes_of};
+
+/// `shaders/depthwise/forward.wgsl`.
+pub static FORWARD: Kernel = kernel!("depthwise/forward", "quad", "activation");
+/// `shaders/depthwise/backward_data.wgsl`.
+pub static BACKWARD_DATA: Kernel = kernel!("depthwise/backward_data", "quad");
+/// `shaders/depthwise/backward_weight.wgsl`.
+pub static BACKWARD_WEIGHT: Kernel = kernel!("depthwise/backward_weight", "quad");
+
+/// What the three passes of a depthwise convolution share.
+#[derive(Clone, Copy, Debug)]
+pub struct Depthwise {
+    /// Side of the super-kernel, odd, at most 7.
+    pub kernel: u32,
+    /// Stride, 1 or 2.
+    pub stride: u32,
+    /// Channels.
+    pub channels: u32,
+    /// Row of the kept channels.
+    pub kept: RowId,
+    /// Row of the kernel's side.
+    pub kernel_row: RowId,
+}
+
+impl Depthwise {
+    /// Quads of its weights (K, K, C).
+    pub fn weight_quads(&self) -> u32 {
+        self.kernel * self.kernel * self.channels.div_ceil(4)
+    }
+
+    fn work(&self, x: &Map, y: &Map) -> Work {
+        Work { flops: 2 * y.len() * u64::from(self.kernel * self.kernel), bytes: x.buf.bytes() + y.buf.bytes() }
+    }
+}
+
+/// Neighbours of a row that an invocation owns: as few as waste no more than fewer would, at most 8.
+fn segment(width: u32) -> u32 {
+    width.div_ceil(width.div_ceil(8))
+}
+
+/// Operands of `forward`.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward<'a> {
+    /// Input.
+    pub x: &'a Map,
+    /// Weights (K, K, C).
+    pub weight: &'a Buf,
+    /// Bias and activation, in a deployed network.
+    pub deployed: Option<Deployed<'a>>,
+    /// Output, written.
+    pub y: &'a Map,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    height: u32,
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    quads: u32,
+    channels: u32,
+    kept_row: u32,
+    kernel_row: u32,
+}
+
+impl Params {
+    fn new(depthwise: &Depthwise, widths: &Widths, x: &Map, y: &Map) -> Self {
+        Self {
+            height: x.height,
+            width: x.width,
+            out_height: y.height,
+            out_width: y.width,
+            quads: x.quads(),
+            channels: depthwise.channels,
+            kept_row: widths.at(depthwise.kept),
+            kernel_row: widths.at(depthwise.kernel_row),
+        }
+    }
+}
+
+/// Appends the convolution.
+pub fn forward(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise, widths: &Widths, io: Forward) {
+    let segment = segment(io.y.width);
+    rec.push(Launch {
+        kernel: &FORWARD,
+        label: String::new(),
+        overrides: vec![
+            ("LANES", tuning.lanes),
+            ("SEGMENT", segment),
+            ("KERNEL", depthwise.kernel),
+            ("STRIDE", depthwise.stride),
+            ("DEPLOYED", u32::from(io.deployed.is_some())),
+            ("ACTIVATION", io.deployed.map_or(0, |d| activation_code(d.activation))),
+        ],
+        params: bytes_of(&Params::new(depthwise, widths, io.x, io.y)).to_vec(),
+        bindings: vec![
+            ("widths", widths.buf.clone()),
+            ("x", io.x.buf.clone()),
+            ("weight", io.weight.clone()),
+            ("bias", io.deployed.map_or(io.weight, |d| d.bias).clone()),
+            ("y", io.y.buf.clone()),
+        ],
+        groups: groups(tuning, io.y, segment),
+        work: depthwise.work(io.x, io.y),
+    });
+}
+
+/// Operands of `backward_data`.
+#[derive(Clone, Copy, Debug)]
+pub struct BackwardData<'a> {
+    /// Gradient of the output.
+    pub dz: &'a Map,
+    /// Weights (K, K, C).
+    pub weight: &'a Buf,
+    /// Gradient of the input, written.
+    pub dx: &'a Map,
+}
+
+/// Appends the gradient of the input.
+pub fn backward_data(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise, widths: &Widths, io: BackwardData) {
+    let segment = segment(io.dx.width);
+    rec.push(Launch {
+        kernel: &BACKWARD_DATA,
+        label: String::new(),
+        overrides: vec![
+            ("LANES", tuning.lanes),
+            ("SEGMENT", segment),
+            ("KERNEL", depthwise.kernel),
+            ("STRIDE", depthwise.stride),
+        ],
+        params: bytes_of(&Params::new(depthwise, widths, io.dx, io.dz)).to_vec(),
+        bindings: vec![
+            ("widths", widths.buf.clone()),
+            ("dz", io.dz.buf.clone()),
+            ("weight", io.weight.clone()),
+            ("dx", io.dx.buf.clone()),
+        ],
+        groups: groups(tuning, io.dx, segment),
+        work: depthwise.work(io.dx, io.dz),
+    });
+}
+
+/// Operands of `backward_weight`.
+#[derive(Clone, Copy, Debug)]
+pub struct BackwardWeight<'a> {
+    /// Input.
+    pub x: &'a Map,
+    /// Gradient of the output.
+    pub dz: &'a Map,
+    /// Gradient of the weights in `weight_parts` parts, written: (parts, K, K, C).
+    pub partial: &'a Buf,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct BackwardWeightParams {
+    images: u32,
+    parts: u32,
+    height: u32,
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    quads: u32,
+    channels: u32,
+    kept_row: u32,
+    kernel_row: u32,
+}
+
+/// Parts that the gradient of the weights is computed in, for a batch of `images`.
+pub fn weight_parts(tuning: &Tuning, depthwise: &Depthwise, images: u32) -> u32 {
+    let tiles = (depthwise.channels.div_ceil(4) * depthwise.kernel).div_ceil(tuning.lanes);
+    tuning.weight_groups.div_ceil(tiles).clamp(1, images)
+}
+
+/// Appends the gradient of the weights; `reduce::sum` adds its parts up.
+pub fn backward_weight(
+    rec: &mut Recording,
+    tuning: &Tuning,
+    depthwise: &Depthwise,
+    widths: &Widths,
+    io: BackwardWeight,
+) {
+    let parts = weight_parts(tuning, depthwise, io.x.images);
+    let params = BackwardWeightParams {
+        images: io.x.images,
+        parts,
+        height: io.x.height,
+        width: io.x.width,
+        out_height: io.dz.height,
+        out_width: io.dz.width,
+        quads: io.x.quads(),
+        channels: depthwise.channels,
+        kept_row: widths.at(depthwise.kept),
+        kernel_row: widths.at(depthwise.kernel_row),
+    };
+    rec.push(Launch {
+        kernel: &BACKWARD_WEIGHT,
+        label: String::new(),
+        overrides: vec![
+            ("LANES", tuning.lanes),
+            ("SEGMENT", segment(io.dz.width)),
+            ("KERNEL", depthwise.kernel),
+            ("STRIDE", depthwise.stride),
+        ],
+        params: bytes_of(&params).to_vec(),
+        bindings: vec![
+            ("widths", widths.buf.clone()),
+            ("x", io.x.buf.clone()),
+            ("dz", io.dz.buf.clone()),
+            ("dw", io.partial.clone()),
+        ],
+        groups: [(io.x.quads() * depthwise.kernel).div_ceil(tuning.lanes), parts, 1],
+        work: depthwise.work(io.x, io.dz),
+    });
+}
+
+fn groups(tuning: &Tuning, out: &Map, segment: u32) -> [u32; 3] {
+    [(out.width.div_ceil(segment) * out.height).div_ceil(tuning.lanes), out.quads(), out.images]
+}

@@ -1,0 +1,65 @@
+//! Cross-entropy of a batch, and the totals of an epoch.
+
+use super::{Map, Tuning, kernel};
+use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
+use bytemuck::{Pod, Zeroable, bytes_of};
+
+/// `shaders/loss/cross_entropy.wgsl`.
+pub static CROSS_ENTROPY: Kernel = kernel!("loss/cross_entropy", "quad");
+/// `shaders/loss/accumulate.wgsl`.
+pub static ACCUMULATE: Kernel = kernel!("loss/accumulate");
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct CrossEntropyParams {
+    images: u32,
+    classes: u32,
+    smoothing: f32,
+}
+
+/// Operands of `cross_entropy`.
+#[derive(Clone, Copy, Debug)]
+pub struct CrossEntropy<'a> {
+    /// Logits (N, 1, 1, K).
+    pub logits: &'a Map,
+    /// Labels (N) of u32.
+    pub labels: &'a Buf,
+    /// Label smoothing, 0 to 1.
+    pub smoothing: f32,
+    /// Gradient of the mean loss, written.
+    pub dlogits: &'a Map,
+    /// Loss and hit of every image (N, 2), written.
+    pub result: &'a Buf,
+}
+
+/// Appends the loss and its gradient.
+pub fn cross_entropy(rec: &mut Recording, tuning: &Tuning, io: CrossEntropy) {
+    let (images, classes) = (io.logits.images, io.logits.channels);
+    rec.push(Launch {
+        kernel: &CROSS_ENTROPY,
+        label: String::new(),
+        overrides: vec![("LANES", tuning.lanes)],
+        params: bytes_of(&CrossEntropyParams { images, classes, smoothing: io.smoothing }).to_vec(),
+        bindings: vec![
+            ("logits", io.logits.buf.clone()),
+            ("labels", io.labels.clone()),
+            ("dlogits", io.dlogits.buf.clone()),
+            ("result", io.result.clone()),
+        ],
+        groups: [images.div_ceil(tuning.lanes), 1, 1],
+        work: Work { flops: 8 * io.logits.len(), bytes: 2 * io.logits.buf.bytes() },
+    });
+}
+
+/// Appends the sum of a batch's losses and hits (N, 2) to `total` (2).
+pub fn accumulate(rec: &mut Recording, images: u32, result: &Buf, total: &Buf) {
+    rec.push(Launch {
+        kernel: &ACCUMULATE,
+        label: String::new(),
+        overrides: Vec::new(),
+        params: bytes_of(&images).to_vec(),
+        bindings: vec![("result", result.clone()), ("total", total.clone())],
+        groups: [1, 1, 1],
+        work: Work::default(),
+    });
+}

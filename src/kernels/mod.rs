@@ -1,0 +1,180 @@
+//! The host half of every shader: parameters, bindings, workgroup counts.
+//!
+//! `shaders/conv/forward.wgsl` is launched by `conv::forward`, and so on. A function appends one
+//! launch to a recording and does nothing else; shapes and widths are data in `Params`, tile sizes
+//! are overrides taken from a `Tuning`.
+
+pub mod conv; // dense convolutions, linear layers as 1x1 ones
+pub mod depthwise; // one filter a channel
+pub mod excite; // channels times their gates
+pub mod loss; // cross-entropy, totals of an epoch
+pub mod norm; // batch normalisation or bias, activation, shortcut
+pub mod optimizer; // SGD and AdamW over all parameters
+pub mod pool; // mean over the pixels
+pub mod reduce; // sums of parts, norms
+mod tuning; // tile sizes for an adapter
+
+use crate::gpu::{Buf, Gpu, GpuError, Kernel};
+use crate::space::Activation;
+pub use tuning::Tuning;
+
+/// Joins a shader's own text and the libraries it uses.
+macro_rules! kernel {
+    ($name:literal $(, $lib:literal)*) => {
+        $crate::gpu::Kernel {
+            name: $name,
+            parts: &[
+                include_str!(concat!("../../shaders/", $name, ".wgsl")),
+                $(include_str!(concat!("../../shaders/lib/", $lib, ".wgsl"))),*
+            ],
+        }
+    };
+}
+pub(crate) use kernel;
+
+/// Every kernel there is, for the checks that must hold for all.
+pub static ALL: &[&Kernel] = &[
+    &conv::FORWARD,
+    &conv::BACKWARD_DATA,
+    &conv::BACKWARD_WEIGHT,
+    &depthwise::FORWARD,
+    &depthwise::BACKWARD_DATA,
+    &depthwise::BACKWARD_WEIGHT,
+    &norm::STATISTICS,
+    &norm::MOMENTS,
+    &norm::APPLY,
+    &norm::BACKWARD_REDUCE,
+    &norm::BACKWARD_AFFINE,
+    &norm::BACKWARD_APPLY,
+    &pool::FORWARD,
+    &pool::BACKWARD,
+    &excite::FORWARD,
+    &excite::BACKWARD_GATE,
+    &excite::BACKWARD,
+    &loss::CROSS_ENTROPY,
+    &loss::ACCUMULATE,
+    &reduce::SUM,
+    &reduce::SQUARES,
+    &reduce::NORM,
+    &optimizer::SGD,
+    &optimizer::ADAMW,
+];
+
+/// A feature map on the device: (images, height, width, ceil(channels / 4)) quads of f32.
+#[derive(Clone, Debug)]
+pub struct Map {
+    /// Its memory.
+    pub buf: Buf,
+    /// Images.
+    pub images: u32,
+    /// Rows of an image.
+    pub height: u32,
+    /// Columns of an image.
+    pub width: u32,
+    /// Channels at full width.
+    pub channels: u32,
+}
+
+impl Map {
+    /// A map in new memory.
+    pub fn new(gpu: &Gpu, name: &str, [images, height, width, channels]: [u32; 4]) -> Result<Self, GpuError> {
+        let map = |buf| Self { buf, images, height, width, channels };
+        Ok(map(gpu.allocate(name, Self::bytes_of([images, height, width, channels]))?))
+    }
+
+    /// Bytes of a map of this shape.
+    pub fn bytes_of([images, height, width, channels]: [u32; 4]) -> u64 {
+        u64::from(images) * u64::from(height) * u64::from(width) * u64::from(channels.div_ceil(4)) * 16
+    }
+
+    /// Quads of channels.
+    pub fn quads(&self) -> u32 {
+        self.channels.div_ceil(4)
+    }
+
+    /// Pixels of an image.
+    pub fn pixels(&self) -> u32 {
+        self.height * self.width
+    }
+
+    /// Values, padding left out.
+    pub fn len(&self) -> u64 {
+        u64::from(self.images) * u64::from(self.pixels()) * u64::from(self.channels)
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The same memory seen as one image whose pixels are the images: what a linear layer works on.
+    ///
+    /// Only for maps of one pixel an image.
+    pub fn as_rows(&self) -> Self {
+        assert_eq!(self.pixels(), 1, "a linear layer takes one pixel an image");
+        Self { images: 1, width: self.images, ..self.clone() }
+    }
+}
+
+/// The per-image numbers of a batch: rows of one u32 an image. Row 0 holds `u32::MAX`: no limit.
+#[derive(Clone, Debug)]
+pub struct Widths {
+    /// Its memory: (rows, images).
+    pub buf: Buf,
+    /// Images of a row.
+    pub images: u32,
+}
+
+/// A row of `Widths`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowId(pub u32);
+
+impl RowId {
+    /// The row that limits nothing.
+    pub const UNLIMITED: Self = Self(0);
+}
+
+impl Widths {
+    /// Index of a row's first number.
+    pub fn at(&self, row: RowId) -> u32 {
+        row.0 * self.images
+    }
+}
+
+/// How a launch merges a layer's input into its output.
+#[derive(Clone, Copy, Debug)]
+pub struct Merge<'a> {
+    /// Residual or bypass; never `None`.
+    pub kind: crate::space::Shortcut,
+    /// The layer's input (forward) or the gradient of its output (backward).
+    pub source: &'a Map,
+    /// Row of the channels that may pass.
+    pub bypass: RowId,
+}
+
+impl Merge<'_> {
+    /// The number that `shaders/lib/shortcut.wgsl` gives to the kind.
+    fn code(merge: Option<&Self>) -> u32 {
+        use crate::space::Shortcut;
+        match merge.map_or(Shortcut::None, |m| m.kind) {
+            Shortcut::None => 0,
+            Shortcut::Bypass => 1,
+            Shortcut::Residual => 2,
+        }
+    }
+}
+
+/// The number that `shaders/lib/activation.wgsl` gives to an activation.
+fn activation_code(activation: Activation) -> u32 {
+    match activation {
+        Activation::Identity => 0,
+        Activation::Relu => 1,
+        Activation::HardSwish => 2,
+        Activation::HardSigmoid => 3,
+    }
+}
+
+/// Workgroups of a kernel whose invocations own `pixels` pixels of one image in one quad.
+fn elementwise_groups(tuning: &Tuning, out: &Map, pixels: u32) -> [u32; 3] {
+    [(out.quads() * out.pixels().div_ceil(pixels)).div_ceil(tuning.lanes), 1, out.images]
+}

@@ -1,0 +1,350 @@
+//! Batch normalisation or a bias, then activation and shortcut.
+
+use super::{Map, Merge, RowId, Tuning, Widths, activation_code, kernel};
+use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
+use crate::space::Activation;
+use bytemuck::{Pod, Zeroable, bytes_of};
+
+/// `shaders/norm/statistics.wgsl`.
+pub static STATISTICS: Kernel = kernel!("norm/statistics", "quad");
+/// `shaders/norm/moments.wgsl`.
+pub static MOMENTS: Kernel = kernel!("norm/moments", "control");
+/// `shaders/norm/apply.wgsl`.
+pub static APPLY: Kernel = kernel!("norm/apply", "quad", "activation", "shortcut");
+/// `shaders/norm/backward_reduce.wgsl`.
+pub static BACKWARD_REDUCE: Kernel = kernel!("norm/backward_reduce", "quad", "activation", "normalised");
+/// `shaders/norm/backward_affine.wgsl`.
+pub static BACKWARD_AFFINE: Kernel = kernel!("norm/backward_affine");
+/// `shaders/norm/backward_apply.wgsl`.
+pub static BACKWARD_APPLY: Kernel = kernel!("norm/backward_apply", "quad", "activation", "normalised");
+
+/// Added to a variance before its root, PyTorch's default.
+pub const EPSILON: f32 = 1e-5;
+
+/// What the passes of a normalisation share.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm {
+    /// Filters.
+    pub filters: u32,
+    /// Row of the kept filters.
+    pub kept: RowId,
+    /// Batch normalisation, or a bias alone.
+    pub normalise: bool,
+    /// Activation.
+    pub activation: Activation,
+    /// Whether dropped channels are written as zeros; the maps that linear layers read need it.
+    pub fill: bool,
+    /// Images that share statistics.
+    pub group_images: u32,
+}
+
+impl Norm {
+    fn quads(&self) -> u32 {
+        self.filters.div_ceil(4)
+    }
+
+    /// Quads of `affine`: gamma and beta (2, F), or a bias (1, F).
+    pub fn affine_quads(&self) -> u32 {
+        self.quads() * if self.normalise { 2 } else { 1 }
+    }
+}
+
+/// Parts that a reduction over `rows` rows of pixels is computed in.
+pub fn parts(tuning: &Tuning, quads: u32, groups: u32, rows: u32) -> u32 {
+    (tuning.reduction / (quads * groups)).clamp(1, rows)
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct StatisticsParams {
+    group_images: u32,
+    height: u32,
+    width: u32,
+    quads: u32,
+    channels: u32,
+    parts: u32,
+    kept_row: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct MomentsParams {
+    quads: u32,
+    parts: u32,
+    groups: u32,
+}
+
+/// Operands of `statistics`.
+#[derive(Clone, Copy, Debug)]
+pub struct Statistics<'a> {
+    /// What is to be normalised.
+    pub z: &'a Map,
+    /// Numbers of the step (see `shaders/lib/control.wgsl`).
+    pub control: &'a Buf,
+    /// Room for `statistics_quads` quads.
+    pub partial: &'a Buf,
+    /// Mean, biased variance and count (G, 3, F), written.
+    pub moments: &'a Buf,
+    /// Running mean and unbiased variance (G, 2, F), updated.
+    pub running: &'a Buf,
+}
+
+/// Quads of the room that `statistics` needs for its parts.
+pub fn statistics_quads(tuning: &Tuning, norm: &Norm, z: &Map) -> u32 {
+    let groups = z.images / norm.group_images;
+    groups * parts(tuning, norm.quads(), groups, norm.group_images * z.height) * 3 * norm.quads()
+}
+
+/// Appends the statistics of a batch, in two launches.
+pub fn statistics(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widths, io: Statistics) {
+    let groups = io.z.images / norm.group_images;
+    let quads = norm.quads();
+    let parts = parts(tuning, quads, groups, norm.group_images * io.z.height);
+    let params = StatisticsParams {
+        group_images: norm.group_images,
+        height: io.z.height,
+        width: io.z.width,
+        quads,
+        channels: norm.filters,
+        parts,
+        kept_row: widths.at(norm.kept),
+    };
+    rec.push(Launch {
+        kernel: &STATISTICS,
+        label: String::new(),
+        overrides: vec![("LANES", tuning.lanes)],
+        params: bytes_of(&params).to_vec(),
+        bindings: vec![("widths", widths.buf.clone()), ("z", io.z.buf.clone()), ("partial", io.partial.clone())],
+        groups: [(parts * quads).div_ceil(tuning.lanes), groups, 1],
+        work: Work { flops: 4 * io.z.len(), bytes: io.z.buf.bytes() },
+    });
+    rec.push(Launch {
+        kernel: &MOMENTS,
+        label: String::new(),
+        overrides: vec![("LANES", tuning.lanes)],
+        params: bytes_of(&MomentsParams { quads, parts, groups }).to_vec(),
+        bindings: vec![
+            ("control", io.control.clone()),
+            ("partial", io.partial.clone()),
+            ("moments", io.moments.clone()),
+            ("running", io.running.clone()),
+        ],
+        groups: [(groups * quads).div_ceil(tuning.lanes), 1, 1],
+        work: Work::default(),
+    });
+}
+
+/// Which statistics normalise.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// Those of the batch: (G, 3, F).
+    Batch(&'a Buf),
+    /// Running ones: (G, 2, F).
+    Running(&'a Buf),
+}
+
+/// Operands of `apply`.
+#[derive(Clone, Copy, Debug)]
+pub struct Apply<'a> {
+    /// What is normalised.
+    pub z: &'a Map,
+    /// Statistics; any buffer where there is a bias alone.
+    pub statistics: Source<'a>,
+    /// Gamma and beta (2, F), or a bias (1, F).
+    pub affine: &'a Buf,
+    /// Shortcut.
+    pub merge: Option<Merge<'a>>,
+    /// Output, written.
+    pub y: &'a Map,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct ApplyParams {
+    group_images: u32,
+    pixels: u32,
+    filter_quads: u32,
+    out_quads: u32,
+    source_quads: u32,
+    filters: u32,
+    kept_row: u32,
+    bypass_row: u32,
+    epsilon: f32,
+}
+
+/// Appends normalisation, activation and shortcut.
+pub fn apply(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widths, io: Apply) {
+    let merge = io.merge.as_ref();
+    let params = ApplyParams {
+        group_images: norm.group_images,
+        pixels: io.z.pixels(),
+        filter_quads: norm.quads(),
+        out_quads: io.y.quads(),
+        source_quads: merge.map_or(1, |m| m.source.quads()),
+        filters: norm.filters,
+        kept_row: widths.at(norm.kept),
+        bypass_row: widths.at(merge.map_or(RowId::UNLIMITED, |m| m.bypass)),
+        epsilon: EPSILON,
+    };
+    let (statistics, rows) = match io.statistics {
+        Source::Batch(buf) => (buf, 3),
+        Source::Running(buf) => (buf, 2),
+    };
+    let pixels = tuning.pixels.min(io.y.pixels());
+    rec.push(Launch {
+        kernel: &APPLY,
+        label: String::new(),
+        overrides: vec![
+            ("LANES", tuning.lanes),
+            ("PIXELS", pixels),
+            ("NORMALISE", u32::from(norm.normalise)),
+            ("MOMENTS", rows),
+            ("ACTIVATION", activation_code(norm.activation)),
+            ("SHORTCUT", Merge::code(merge)),
+            ("FILL", u32::from(norm.fill)),
+        ],
+        params: bytes_of(&params).to_vec(),
+        bindings: vec![
+            ("widths", widths.buf.clone()),
+            ("z", io.z.buf.clone()),
+            ("moments", statistics.clone()),
+            ("affine", io.affine.clone()),
+            ("source", merge.map_or(&io.z.buf, |m| &m.source.buf).clone()),
+            ("y", io.y.buf.clone()),
+        ],
+        groups: super::elementwise_groups(tuning, io.y, pixels),
+        work: Work { flops: 4 * io.y.len(), bytes: io.z.buf.bytes() + io.y.buf.bytes() },
+    });
+}
+
+/// Operands of `backward`.
+#[derive(Clone, Copy, Debug)]
+pub struct Backward<'a> {
+    /// Gradient of the output.
+    pub dy: &'a Map,
+    /// What was normalised.
+    pub z: &'a Map,
+    /// Statistics of the batch (1, 3, F); any buffer where there is a bias alone.
+    pub moments: &'a Buf,
+    /// Gamma and beta (2, F), or a bias (1, F).
+    pub affine: &'a Buf,
+    /// Room for `backward_quads` quads.
+    pub partial: &'a Buf,
+    /// Gradient of `affine`, written.
+    pub gradient: &'a Buf,
+    /// Gradient of `z`, written.
+    pub dz: &'a Map,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct BackwardReduceParams {
+    images: u32,
+    height: u32,
+    width: u32,
+    filter_quads: u32,
+    out_quads: u32,
+    filters: u32,
+    parts: u32,
+    kept_row: u32,
+    epsilon: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct BackwardAffineParams {
+    quads: u32,
+    parts: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct BackwardApplyParams {
+    pixels: u32,
+    filter_quads: u32,
+    out_quads: u32,
+    filters: u32,
+    kept_row: u32,
+    epsilon: f32,
+}
+
+/// Quads of the room that `backward` needs for its parts.
+pub fn backward_quads(tuning: &Tuning, norm: &Norm, z: &Map) -> u32 {
+    parts(tuning, norm.quads(), 1, z.images * z.height) * 2 * norm.quads()
+}
+
+/// Appends the gradients of `affine` and of `z`, in three launches.
+pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widths, io: Backward) {
+    assert!(!norm.normalise || norm.group_images == io.z.images, "a training batch is one group");
+    let quads = norm.quads();
+    let parts = parts(tuning, quads, 1, io.z.images * io.z.height);
+    let (normalise, activation) = (u32::from(norm.normalise), activation_code(norm.activation));
+    let reduce = BackwardReduceParams {
+        images: io.z.images,
+        height: io.z.height,
+        width: io.z.width,
+        filter_quads: quads,
+        out_quads: io.dy.quads(),
+        filters: norm.filters,
+        parts,
+        kept_row: widths.at(norm.kept),
+        epsilon: EPSILON,
+    };
+    rec.push(Launch {
+        kernel: &BACKWARD_REDUCE,
+        label: String::new(),
+        overrides: vec![("LANES", tuning.lanes), ("NORMALISE", normalise), ("ACTIVATION", activation)],
+        params: bytes_of(&reduce).to_vec(),
+        bindings: vec![
+            ("widths", widths.buf.clone()),
+            ("dy", io.dy.buf.clone()),
+            ("z", io.z.buf.clone()),
+            ("moments", io.moments.clone()),
+            ("affine", io.affine.clone()),
+            ("partial", io.partial.clone()),
+        ],
+        groups: [(parts * quads).div_ceil(tuning.lanes), 1, 1],
+        work: Work { flops: 10 * io.z.len(), bytes: 2 * io.z.buf.bytes() },
+    });
+    rec.push(Launch {
+        kernel: &BACKWARD_AFFINE,
+        label: String::new(),
+        overrides: vec![("LANES", tuning.lanes), ("NORMALISE", normalise)],
+        params: bytes_of(&BackwardAffineParams { quads, parts }).to_vec(),
+        bindings: vec![("partial", io.partial.clone()), ("gradient", io.gradient.clone())],
+        groups: [quads.div_ceil(tuning.lanes), 1, 1],
+        work: Work::default(),
+    });
+    let apply = BackwardApplyParams {
+        pixels: io.z.pixels(),
+        filter_quads: quads,
+        out_quads: io.dy.quads(),
+        filters: norm.filters,
+        kept_row: widths.at(norm.kept),
+        epsilon: EPSILON,
+    };
+    let pixels = tuning.pixels.min(io.z.pixels());
+    rec.push(Launch {
+        kernel: &BACKWARD_APPLY,
+        label: String::new(),
+        overrides: vec![
+            ("LANES", tuning.lanes),
+            ("PIXELS", pixels),
+            ("NORMALISE", normalise),
+            ("ACTIVATION", activation),
+            ("FILL", u32::from(norm.fill)),
+        ],
+        params: bytes_of(&apply).to_vec(),
+        bindings: vec![
+            ("widths", widths.buf.clone()),
+            ("dy", io.dy.buf.clone()),
+            ("z", io.z.buf.clone()),
+            ("moments", io.moments.clone()),
+            ("affine", io.affine.clone()),
+            ("gradient", io.gradient.clone()),
+            ("dz", io.dz.buf.clone()),
+        ],
+        groups: super::elementwise_groups(tuning, io.dz, pixels),
+        work: Work { flops: 12 * io.z.len(), bytes: 3 * io.z.buf.bytes() },
+    });
+}

@@ -1,0 +1,69 @@
+//! Mean over the pixels.
+
+use super::{Map, RowId, Tuning, Widths, elementwise_groups, kernel};
+use crate::gpu::{Kernel, Launch, Recording, Work};
+use bytemuck::{Pod, Zeroable, bytes_of};
+
+/// `shaders/pool/forward.wgsl`.
+pub static FORWARD: Kernel = kernel!("pool/forward", "quad");
+/// `shaders/pool/backward.wgsl`.
+pub static BACKWARD: Kernel = kernel!("pool/backward", "quad");
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(super) struct WholeParams {
+    pub(super) images: u32,
+    pub(super) pixels: u32,
+    pub(super) quads: u32,
+    pub(super) channels: u32,
+    pub(super) kept_row: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(super) struct ElementParams {
+    pub(super) pixels: u32,
+    pub(super) quads: u32,
+    pub(super) channels: u32,
+    pub(super) kept_row: u32,
+}
+
+impl WholeParams {
+    pub(super) fn new(widths: &Widths, kept: RowId, x: &Map) -> Self {
+        let (images, pixels, quads, channels) = (x.images, x.pixels(), x.quads(), x.channels);
+        Self { images, pixels, quads, channels, kept_row: widths.at(kept) }
+    }
+}
+
+impl ElementParams {
+    pub(super) fn new(widths: &Widths, kept: RowId, x: &Map) -> Self {
+        Self { pixels: x.pixels(), quads: x.quads(), channels: x.channels, kept_row: widths.at(kept) }
+    }
+}
+
+/// Appends the mean of `x` (N, H, W, C) over its pixels to `y` (N, 1, 1, C), zero in dropped channels.
+pub fn forward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: RowId, x: &Map, y: &Map) {
+    rec.push(Launch {
+        kernel: &FORWARD,
+        label: String::new(),
+        overrides: vec![("LANES", tuning.lanes)],
+        params: bytes_of(&WholeParams::new(widths, kept, x)).to_vec(),
+        bindings: vec![("widths", widths.buf.clone()), ("x", x.buf.clone()), ("y", y.buf.clone())],
+        groups: [(x.images * x.quads()).div_ceil(tuning.lanes), 1, 1],
+        work: Work { flops: x.len(), bytes: x.buf.bytes() },
+    });
+}
+
+/// Appends the gradient `dx` (N, H, W, C) of the mean whose gradient is `dy` (N, 1, 1, C).
+pub fn backward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: RowId, dy: &Map, dx: &Map) {
+    let pixels = tuning.pixels.min(dx.pixels());
+    rec.push(Launch {
+        kernel: &BACKWARD,
+        label: String::new(),
+        overrides: vec![("LANES", tuning.lanes), ("PIXELS", pixels)],
+        params: bytes_of(&ElementParams::new(widths, kept, dx)).to_vec(),
+        bindings: vec![("widths", widths.buf.clone()), ("dy", dy.buf.clone()), ("dx", dx.buf.clone())],
+        groups: elementwise_groups(tuning, dx, pixels),
+        work: Work { flops: dx.len(), bytes: dx.buf.bytes() },
+    });
+}

@@ -1,0 +1,52 @@
+//! Tile sizes for an adapter.
+
+use crate::gpu::Adapter;
+
+/// Strategy of every kernel, never its meaning: any value gives the same result up to rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Tuning {
+    /// Invocations of a workgroup.
+    pub lanes: u32,
+    /// Pixels that an invocation of a dense convolution owns, at most 8.
+    pub conv_pixels: u32,
+    /// Quads of channels that it owns; times the pixels at most 32.
+    pub conv_quads: u32,
+    /// Lanes over rows of the weights in their gradient; the others take further parts.
+    pub weight_rows: u32,
+    /// Pixels that an invocation of an element-wise kernel owns.
+    pub pixels: u32,
+    /// Invocations that a reduction is split into, about.
+    pub reduction: u32,
+    /// Workgroups that a gradient of weights is split into, about.
+    pub weight_groups: u32,
+}
+
+impl Tuning {
+    /// Good values for an adapter.
+    ///
+    /// Software adapters run a workgroup on one thread, eight lanes at a time, and like big register
+    /// tiles; measured on lavapipe. GPUs want whole subgroups and many workgroups.
+    pub fn for_adapter(adapter: &Adapter) -> Self {
+        if adapter.is_software() {
+            Self {
+                lanes: 8,
+                conv_pixels: 4,
+                conv_quads: 4,
+                weight_rows: 8,
+                pixels: 8,
+                reduction: 256,
+                weight_groups: 24,
+            }
+        } else {
+            Self {
+                lanes: 64,
+                conv_pixels: 4,
+                conv_quads: 2,
+                weight_rows: 8,
+                pixels: 4,
+                reduction: 16384,
+                weight_groups: 2048,
+            }
+        }
+    }
+}

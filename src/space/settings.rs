@@ -1,0 +1,79 @@
+//! The search and training settings that a space carries, since what suits one does not suit another.
+
+use serde::{Deserialize, Serialize};
+
+/// How widths are drawn for ordered dropout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WidthDistribution {
+    /// Uniform over a coordinate's choices.
+    Uniform,
+    /// Skewed to large widths: the choice at `sqrt(u)` of the list, `u` uniform.
+    Large,
+}
+
+/// Settings of the multi-layer coordinate descent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchSettings {
+    /// `J`: samples of an iteration.
+    pub samples: u32,
+    /// `L`: coordinates that a sample shrinks together.
+    pub coordinates: u32,
+    /// First cut of the resource, as a share of the initial network's.
+    pub first_cut: f64,
+    /// Factor of the cut from one iteration to the next.
+    pub decay: f64,
+    /// Images split off the training images to score with, where the folder has no `val`.
+    pub holdout_images: u32,
+    /// Held-out images that a sample is scored on.
+    pub score_images: u32,
+    /// Training images that a sample's batch statistics are recalibrated on.
+    pub recalibration_images: u32,
+    /// Images of a deployed network's batch, whose latency is searched.
+    pub latency_batch: u32,
+}
+
+/// Which update rule trains the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// Stochastic gradient descent with Nesterov momentum.
+    Sgd,
+    /// Adam with decoupled weight decay (Loshchilov, Hutter 2019).
+    AdamW,
+}
+
+/// Settings of every training: the super-network's, the found network's, a comparison's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainSettings {
+    /// Images of a step.
+    pub batch: u32,
+    /// Epochs of the super-network.
+    pub epochs: u32,
+    /// Epochs of a found network's final training.
+    pub final_epochs: u32,
+    /// Update rule.
+    pub optimizer: Optimizer,
+    /// Learning rate at the end of the warm-up.
+    pub learning_rate: f32,
+    /// Learning rate of a training that starts from shared weights.
+    pub final_learning_rate: f32,
+    /// Momentum of SGD; first moment's decay of AdamW.
+    pub momentum: f32,
+    /// Weight decay of weights; biases and normalisation have none.
+    pub weight_decay: f32,
+    /// Share of the steps that warm up.
+    pub warmup: f32,
+    /// Label smoothing.
+    pub label_smoothing: f32,
+    /// Gradients are scaled down to this norm; 0 for never.
+    pub clip_norm: f32,
+    /// How widths are drawn.
+    pub widths: WidthDistribution,
+    /// Images of each batch that run the full network.
+    pub full_images: u32,
+    /// Images that share a draw of widths.
+    pub images_per_draw: u32,
+}

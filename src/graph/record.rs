@@ -1,0 +1,292 @@
+//! Launches of each operation, forward and backward, and what each of them reads and writes.
+
+use super::plan::{Access, Value};
+use super::{Graph, Op, ParamId, ShortcutEdge, TensorId, statistics_bytes};
+use crate::gpu::{Buf, Recording};
+use crate::kernels::conv::{self, BackwardMerge, Conv};
+use crate::kernels::norm::{self, Norm, Source};
+use crate::kernels::optimizer::BLOCK;
+use crate::kernels::{Map, Merge, Tuning, Widths, depthwise, excite, pool, reduce};
+use std::collections::HashMap;
+
+/// Which statistics a batch normalisation uses on the way forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Those of the batch, which also update the running ones.
+    Batch,
+    /// The running ones.
+    Running,
+}
+
+/// All that launches are recorded with.
+pub(super) struct Recorder<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) tuning: &'a Tuning,
+    pub(super) images: u32,
+    pub(super) group_images: u32,
+    pub(super) maps: HashMap<Value, Map>,
+    pub(super) widths: &'a Widths,
+    pub(super) control: &'a Buf,
+    pub(super) params: &'a Buf,
+    pub(super) moments: &'a Buf,
+    pub(super) running: &'a Buf,
+    pub(super) scratch: &'a Buf,
+}
+
+impl Op {
+    /// What it reads and writes on the way forward.
+    pub(super) fn forward_access(&self) -> Access {
+        let of = |tensors: &[TensorId]| tensors.iter().map(|t| Value::Of(*t)).collect();
+        match self {
+            Self::Conv { x, z, .. } | Self::Depthwise { x, z, .. } | Self::Linear { x, z, .. } => {
+                Access { reads: of(&[*x]), writes: of(&[*z]) }
+            }
+            Self::Norm { z, shortcut: Some(edge), y, .. } => Access { reads: of(&[*z, edge.end]), writes: of(&[*y]) },
+            Self::Norm { z, y, .. } => Access { reads: of(&[*z]), writes: of(&[*y]) },
+            Self::Pool { x, y, .. } => Access { reads: of(&[*x]), writes: of(&[*y]) },
+            Self::Excite { x, gate, y, .. } => Access { reads: of(&[*x, *gate]), writes: of(&[*y]) },
+        }
+    }
+
+    /// What it reads and writes on the way back. Every gradient is written once.
+    pub(super) fn backward_access(&self, graph: &Graph) -> Access {
+        use Value::{Gradient, Of};
+        match self {
+            Self::Conv { x, z, source_of, .. } => {
+                let mut reads = vec![Of(*x), Gradient(*z)];
+                reads.extend(source_of.map(|edge| Gradient(edge.end)));
+                let writes = if *x == Graph::IMAGES { Vec::new() } else { vec![Gradient(*x)] };
+                Access { reads, writes }
+            }
+            Self::Depthwise { x, z, .. } | Self::Linear { x, z, .. } => {
+                Access { reads: vec![Of(*x), Gradient(*z)], writes: vec![Gradient(*x)] }
+            }
+            Self::Norm { z, y, .. } => Access { reads: vec![Of(*z), Gradient(*y)], writes: vec![Gradient(*z)] },
+            Self::Pool { x, y, excite, .. } => {
+                let mut reads = vec![Gradient(*y)];
+                if let Some(Self::Excite { gate, y: excited, .. }) = excite.map(|op| &graph.ops[op]) {
+                    reads.extend([Of(*gate), Gradient(*excited)]);
+                }
+                Access { reads, writes: vec![Gradient(*x)] }
+            }
+            Self::Excite { x, gate, y, .. } => {
+                Access { reads: vec![Of(*x), Gradient(*y)], writes: vec![Gradient(*gate)] }
+            }
+        }
+    }
+}
+
+impl Recorder<'_> {
+    pub(super) fn map(&self, value: Value) -> &Map {
+        &self.maps[&value]
+    }
+
+    /// The part of a buffer laid out like the parameters that belongs to one of them.
+    pub(super) fn param(&self, buf: &Buf, param: ParamId) -> Buf {
+        let param = &self.graph.params[param];
+        let offset = u64::from(param.first_block * BLOCK) * 16;
+        buf.range(offset, u64::from(param.quads()) * 16, &param.name)
+    }
+
+    /// The part of a buffer of statistics with `rows` rows a group that belongs to `index`.
+    fn statistics(&self, buf: &Buf, index: usize, rows: u32) -> Buf {
+        let groups = self.images / self.group_images;
+        let statistics = &self.graph.statistics[index];
+        let offset = self.graph.statistics_offset(index, rows * groups);
+        buf.range(offset, statistics_bytes(statistics.channels, rows * groups), &statistics.name)
+    }
+
+    fn norm(&self, op: &Op) -> Norm {
+        let Op::Norm { z, activation, kept, statistics, .. } = op else {
+            unreachable!("only normalisations are asked for theirs")
+        };
+        let tensor = &self.graph.tensors[*z];
+        Norm {
+            filters: tensor.channels,
+            kept: *kept,
+            normalise: statistics.is_some(),
+            activation: *activation,
+            fill: statistics.is_none(),
+            group_images: self.group_images,
+        }
+    }
+
+    fn merge(&self, edge: &ShortcutEdge) -> Merge<'_> {
+        Merge { kind: edge.kind, source: self.map(Value::Of(edge.end)), bypass: edge.bypass }
+    }
+
+    /// Appends an operation's forward launches.
+    pub(super) fn forward(&self, rec: &mut Recording, op: &Op, mode: Mode) {
+        let of = |tensor: &TensorId| self.map(Value::Of(*tensor));
+        rec.scope(&self.name(op));
+        match op {
+            Op::Conv { conv, x, weight, z, .. } => {
+                let weight = &self.param(self.params, *weight);
+                let io = conv::Forward { x: of(x), weight, deployed: None, merge: None, y: of(z) };
+                conv::forward(rec, self.tuning, conv, self.widths, io);
+            }
+            Op::Linear { conv, x, weight, z } => {
+                let weight = &self.param(self.params, *weight);
+                let io =
+                    conv::Forward { x: &of(x).as_rows(), weight, deployed: None, merge: None, y: &of(z).as_rows() };
+                conv::forward(rec, self.tuning, conv, self.widths, io);
+            }
+            Op::Depthwise { depthwise, x, weight, z } => {
+                let weight = &self.param(self.params, *weight);
+                let io = depthwise::Forward { x: of(x), weight, deployed: None, y: of(z) };
+                depthwise::forward(rec, self.tuning, depthwise, self.widths, io);
+            }
+            Op::Norm { z, affine, statistics, shortcut, y, .. } => {
+                let norm = self.norm(op);
+                let moments = statistics.map(|s| self.statistics(self.moments, s, 3));
+                let running = statistics.map(|s| self.statistics(self.running, s, 2));
+                if let (Mode::Batch, Some(moments), Some(running)) = (mode, &moments, &running) {
+                    let io =
+                        norm::Statistics { z: of(z), control: self.control, partial: self.scratch, moments, running };
+                    norm::statistics(rec, self.tuning, &norm, self.widths, io);
+                }
+                let statistics = match (mode, &moments, &running) {
+                    (Mode::Batch, Some(moments), _) => Source::Batch(moments),
+                    (Mode::Running, _, Some(running)) => Source::Running(running),
+                    _ => Source::Batch(self.moments),
+                };
+                let io = norm::Apply {
+                    z: of(z),
+                    statistics,
+                    affine: &self.param(self.params, *affine),
+                    merge: shortcut.as_ref().map(|edge| self.merge(edge)),
+                    y: of(y),
+                };
+                norm::apply(rec, self.tuning, &norm, self.widths, io);
+            }
+            Op::Pool { x, kept, y, .. } => pool::forward(rec, self.tuning, self.widths, *kept, of(x), of(y)),
+            Op::Excite { x, gate, kept, y } => {
+                let io = excite::Forward { x: of(x), gate: of(gate), y: of(y) };
+                excite::forward(rec, self.tuning, self.widths, *kept, io);
+            }
+        }
+    }
+
+    /// Appends an operation's backward launches; `gradients` is laid out like the parameters.
+    pub(super) fn backward(&self, rec: &mut Recording, op: &Op, gradients: &Buf) {
+        let of = |tensor: &TensorId| self.map(Value::Of(*tensor));
+        let gradient = |tensor: &TensorId| self.map(Value::Gradient(*tensor));
+        rec.scope(&self.name(op));
+        match op {
+            Op::Conv { conv, x, weight, z, source_of } => {
+                let operands = DenseOperands { conv, x: of(x), dz: gradient(z), weight: *weight };
+                let dx = (*x != Graph::IMAGES).then(|| gradient(x));
+                self.dense_backward(rec, operands, source_of.as_ref(), dx, gradients);
+            }
+            Op::Linear { conv, x, weight, z } => {
+                let (x_rows, dz, dx) = (of(x).as_rows(), gradient(z).as_rows(), gradient(x).as_rows());
+                let operands = DenseOperands { conv, x: &x_rows, dz: &dz, weight: *weight };
+                self.dense_backward(rec, operands, None, Some(&dx), gradients);
+            }
+            Op::Depthwise { depthwise, x, weight, z } => {
+                let io = depthwise::BackwardWeight { x: of(x), dz: gradient(z), partial: self.scratch };
+                depthwise::backward_weight(rec, self.tuning, depthwise, self.widths, io);
+                let parts = depthwise::weight_parts(self.tuning, depthwise, self.images);
+                let total = &self.param(gradients, *weight);
+                reduce::sum(rec, self.tuning, [parts, depthwise.weight_quads()], self.scratch, total);
+                let weight = &self.param(self.params, *weight);
+                let io = depthwise::BackwardData { dz: gradient(z), weight, dx: gradient(x) };
+                depthwise::backward_data(rec, self.tuning, depthwise, self.widths, io);
+            }
+            Op::Norm { z, affine, statistics, y, .. } => {
+                let moments = statistics.map(|s| self.statistics(self.moments, s, 3));
+                let io = norm::Backward {
+                    dy: gradient(y),
+                    z: of(z),
+                    moments: moments.as_ref().unwrap_or(self.moments),
+                    affine: &self.param(self.params, *affine),
+                    partial: self.scratch,
+                    gradient: &self.param(gradients, *affine),
+                    dz: gradient(z),
+                };
+                norm::backward(rec, self.tuning, &self.norm(op), self.widths, io);
+            }
+            Op::Pool { x, kept, y, excite } => match excite.map(|op| &self.graph.ops[op]) {
+                Some(Op::Excite { gate, y: excited, .. }) => {
+                    let io =
+                        excite::Backward { dy: gradient(excited), gate: of(gate), dpool: gradient(y), dx: gradient(x) };
+                    excite::backward(rec, self.tuning, self.widths, *kept, io);
+                }
+                _ => pool::backward(rec, self.tuning, self.widths, *kept, gradient(y), gradient(x)),
+            },
+            Op::Excite { x, gate, kept, y } => {
+                let io = excite::BackwardGate { dy: gradient(y), x: of(x), dgate: gradient(gate) };
+                excite::backward_gate(rec, self.tuning, self.widths, *kept, io);
+            }
+        }
+    }
+
+    fn dense_backward(
+        &self,
+        rec: &mut Recording,
+        DenseOperands { conv, x, dz, weight }: DenseOperands,
+        source_of: Option<&ShortcutEdge>,
+        dx: Option<&Map>,
+        gradients: &Buf,
+    ) {
+        let io = conv::BackwardWeight { x, dz, partial: self.scratch };
+        conv::backward_weight(rec, self.tuning, conv, self.widths, io);
+        let parts = conv::weight_parts(self.tuning, conv, x.images);
+        let total = &self.param(gradients, weight);
+        reduce::sum(rec, self.tuning, [parts, conv.weight_quads()], self.scratch, total);
+        if let Some(dx) = dx {
+            let merge = source_of.map(|edge| BackwardMerge {
+                merge: Merge { kind: edge.kind, source: self.map(Value::Gradient(edge.end)), bypass: edge.bypass },
+                kept: edge.kept,
+            });
+            let weight = &self.param(self.params, weight);
+            let io = conv::BackwardData { dz, weight, merge, dx };
+            conv::backward_data(rec, self.tuning, conv, self.widths, io);
+        }
+    }
+
+    fn name(&self, op: &Op) -> String {
+        let tensor = match op {
+            Op::Conv { z, .. } | Op::Depthwise { z, .. } | Op::Linear { z, .. } => z,
+            Op::Norm { y, .. } | Op::Pool { y, .. } | Op::Excite { y, .. } => y,
+        };
+        self.graph.tensors[*tensor].name.clone()
+    }
+}
+
+/// What the gradients of a dense convolution are computed from.
+struct DenseOperands<'a> {
+    conv: &'a Conv,
+    x: &'a Map,
+    dz: &'a Map,
+    weight: ParamId,
+}
+
+/// Bytes of the room for parts that any operation needs, `images` at a time.
+pub(super) fn scratch_bytes(graph: &Graph, tuning: &Tuning, images: u32, group_images: u32) -> u64 {
+    let quads = graph.ops.iter().map(|op| match op {
+        Op::Conv { conv, .. } => conv::weight_parts(tuning, conv, images) * conv.weight_quads(),
+        Op::Linear { conv, .. } => conv::weight_parts(tuning, conv, 1) * conv.weight_quads(),
+        Op::Depthwise { depthwise, .. } => {
+            depthwise::weight_parts(tuning, depthwise, images) * depthwise.weight_quads()
+        }
+        Op::Norm { z, kept, statistics, activation, .. } => {
+            let tensor = &graph.tensors[*z];
+            let norm = Norm {
+                filters: tensor.channels,
+                kept: *kept,
+                normalise: statistics.is_some(),
+                activation: *activation,
+                fill: false,
+                group_images,
+            };
+            let rows = |images: u32| images * tensor.size;
+            let groups = images / group_images;
+            let quads = tensor.channels.div_ceil(4);
+            let forward = groups * norm::parts(tuning, quads, groups, rows(group_images)) * 3 * quads;
+            forward.max(norm::parts(tuning, quads, 1, rows(images)) * norm.affine_quads().max(2 * quads))
+        }
+        Op::Pool { .. } | Op::Excite { .. } => 0,
+    });
+    u64::from(quads.max().unwrap_or(0).max(reduce::NORM_PARTS)) * 16
+}

@@ -1,0 +1,252 @@
+//! The images of one split, decoded once and kept as 8-bit squares, and batches made of them.
+//!
+//! A batch is host memory in the layout that the kernels read: (N, H, W, 4) with the channels
+//! padded by zeros. Images beyond a cap in bytes are decoded again each time they are asked for.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::{Mutex, mpsc};
+
+use serde::{Deserialize, Serialize};
+
+use super::augment::{Augment, Plan, Tables, View, render};
+use super::decode::{Format, Stored, decode};
+use super::error::{BadFile, BadFiles, DataError};
+use super::folder::Sample;
+use crate::rng::{Purpose, stream};
+
+/// Decoded images of one split.
+#[derive(Debug)]
+pub struct Images {
+    format: Format,
+    paths: Vec<PathBuf>,
+    labels: Vec<u32>,
+    padded: Vec<bool>,
+    /// The first images (kept, stored, stored, channels).
+    pixels: Vec<u8>,
+    kept: usize,
+    sums: Sums,
+}
+
+/// Mean and standard deviation of each channel, for values in 0..1. Channels that the images do
+/// not have are 0 and 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalisation {
+    /// Subtracted first.
+    pub mean: [f32; 3],
+    /// Divided by then; never 0.
+    pub std: [f32; 3],
+}
+
+/// Images as a network takes them in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Normalised values (N, size, size, 4); channels that the images do not have are 0.
+    pub images: Vec<f32>,
+    /// Class of each image (N).
+    pub labels: Vec<u32>,
+    /// Place of each image in its split (N).
+    pub indices: Vec<u32>,
+}
+
+impl Images {
+    /// Decodes every image once, on `threads` threads, and keeps the first `cap_bytes` of them.
+    /// The others are decoded too, so that a damaged file stops a run before it starts and the
+    /// statistics are of all images. `progress` is called on this thread with (done, all).
+    ///
+    /// # Errors
+    /// [`DataError::BadFiles`] names files that cannot be decoded, [`DataError::NoImages`] and
+    /// [`DataError::Format`] refuse what cannot be loaded.
+    pub fn load(
+        samples: &[Sample],
+        format: Format,
+        threads: usize,
+        cap_bytes: usize,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<Self, DataError> {
+        format.check()?;
+        if samples.is_empty() {
+            return Err(DataError::NoImages);
+        }
+        let kept = samples.len().min(cap_bytes / format.bytes());
+        let mut pixels = vec![0; kept * format.bytes()];
+        let places = pixels.chunks_exact_mut(format.bytes()).map(Some);
+        let places = places.chain(std::iter::repeat_with(|| None));
+        let work = Mutex::new(samples.iter().zip(places).enumerate());
+
+        let mut padded = vec![false; samples.len()];
+        let mut sums = Sums::default();
+        let mut bad: Vec<(usize, BadFile)> = Vec::new();
+        std::thread::scope(|scope| {
+            let (results, done) = mpsc::channel();
+            for _ in 0..threads.clamp(1, samples.len()) {
+                let (results, work) = (results.clone(), &work);
+                scope.spawn(move || {
+                    // The lock is held to take one image, not while it is decoded.
+                    let take = || work.lock().expect("taking work does not panic").next();
+                    while let Some((i, (sample, place))) = take() {
+                        let result = decode(&sample.path, format).map(|image| {
+                            let sums = Sums::of(&View::of(&image, format), format.channels);
+                            if let Some(place) = place {
+                                place.copy_from_slice(&image.pixels);
+                            }
+                            (image.padded, sums)
+                        });
+                        if results.send((i, result)).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(results);
+            for (count, (i, result)) in done.iter().enumerate() {
+                match result {
+                    Ok((is_padded, of_image)) => {
+                        padded[i] = is_padded;
+                        sums.add(&of_image);
+                    }
+                    Err(file) => bad.push((i, file)),
+                }
+                progress(count + 1, samples.len());
+            }
+        });
+        bad.sort_unstable_by_key(|&(i, _)| i);
+        BadFiles::check(bad.into_iter().map(|(_, file)| file).collect())?;
+        Ok(Self {
+            format,
+            paths: samples.iter().map(|sample| sample.path.clone()).collect(),
+            labels: samples.iter().map(|sample| sample.label).collect(),
+            padded,
+            pixels,
+            kept,
+            sums,
+        })
+    }
+
+    /// Number of images.
+    #[expect(clippy::len_without_is_empty, reason = "a split without images is not loaded")]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Number of images in memory; the others are decoded each time.
+    pub fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Class of each image.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// What the images were decoded for.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Mean and standard deviation of the images, margins of small images left out. A channel
+    /// that is the same everywhere gets the deviation of one step of 8 bits.
+    pub fn statistics(&self) -> Normalisation {
+        let mut normalisation = Normalisation { mean: [0.0; 3], std: [1.0; 3] };
+        let count = self.sums.count as f64;
+        for c in 0..self.format.channels as usize {
+            let mean = self.sums.sum[c] as f64 / count;
+            let variance = (self.sums.squares[c] as f64 / count - mean * mean).max(0.0);
+            normalisation.mean[c] = (mean / 255.0) as f32;
+            normalisation.std[c] = (variance.sqrt().max(1.0) / 255.0) as f32;
+        }
+        normalisation
+    }
+
+    /// The images at `indices`, normalised; with (augmentation, seed, epoch) each goes through
+    /// what is drawn for it in that epoch, without it is the middle of what is stored.
+    ///
+    /// # Errors
+    /// [`DataError::BadFiles`] when an image that is not in memory can no longer be decoded.
+    ///
+    /// # Panics
+    /// When an index is not below [`Images::len`].
+    pub fn batch(
+        &self,
+        indices: &[u32],
+        normalisation: &Normalisation,
+        augment: Option<(&Augment, u64, u64)>,
+    ) -> Result<Batch, DataError> {
+        let each = self.format.size as usize * self.format.size as usize * 4;
+        let tables = Tables::new(normalisation);
+        let mut images = vec![0.0; indices.len() * each];
+        for (&index, out) in indices.iter().zip(images.chunks_exact_mut(each)) {
+            let (pixels, padded) = self.stored(index as usize)?;
+            let view = View::new(&pixels, padded, self.format);
+            let plan = match augment {
+                None => Plan::plain(&view),
+                Some((augment, seed, epoch)) => {
+                    let mut rng = stream(seed, Purpose::Augment, epoch, u64::from(index));
+                    Plan::draw(augment, &view, &mut rng)
+                }
+            };
+            render(&view, &plan, &tables, out);
+        }
+        let labels = indices.iter().map(|&index| self.labels[index as usize]).collect();
+        Ok(Batch { images, labels, indices: indices.to_vec() })
+    }
+
+    /// The image as it is evaluated, 8-bit (size, size, channels), for a person to look at.
+    ///
+    /// # Errors
+    /// As for [`Images::batch`].
+    ///
+    /// # Panics
+    /// When `index` is not below [`Images::len`].
+    pub fn picture(&self, index: u32) -> Result<Vec<u8>, DataError> {
+        let (pixels, _) = self.stored(index as usize)?;
+        let (margin, channels) = (self.format.margin() as usize, self.format.channels as usize);
+        let (size, stored) = (self.format.size as usize, self.format.stored() as usize);
+        let rows = pixels.chunks_exact(stored * channels).skip(margin).take(size);
+        Ok(rows.flat_map(|row| &row[margin * channels..][..size * channels]).copied().collect())
+    }
+
+    /// Pixels (stored, stored, channels) of an image, and whether its margin is empty.
+    fn stored(&self, index: usize) -> Result<(Cow<'_, [u8]>, bool), DataError> {
+        let bytes = self.format.bytes();
+        if index < self.kept {
+            let pixels = &self.pixels[index * bytes..][..bytes];
+            return Ok((pixels.into(), self.padded[index]));
+        }
+        match decode(&self.paths[index], self.format) {
+            Ok(Stored { pixels, padded }) => Ok((pixels.into(), padded)),
+            Err(file) => Err(DataError::BadFiles(BadFiles { count: 1, first: vec![file] })),
+        }
+    }
+}
+
+/// Exact sums over pixels, so that the order in which threads finish does not show.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    count: u64,
+    sum: [u64; 3],
+    squares: [u64; 3],
+}
+
+impl Sums {
+    fn of(view: &View<'_>, channels: u32) -> Self {
+        let mut sums = Self::default();
+        for pixel in view.rows().flat_map(|row| row.chunks_exact(channels as usize)) {
+            sums.count += 1;
+            for (c, &value) in pixel.iter().enumerate() {
+                sums.sum[c] += u64::from(value);
+                sums.squares[c] += u64::from(value) * u64::from(value);
+            }
+        }
+        sums
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        for c in 0..3 {
+            self.sum[c] += other.sum[c];
+            self.squares[c] += other.squares[c];
+        }
+    }
+}

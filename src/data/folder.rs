@@ -1,0 +1,189 @@
+//! A folder of images in torchvision's ImageFolder layout: its classes, files and splits.
+//!
+//! Two layouts: `train/<class>/*` with optional `val` (or `valid`, `validation`) and `test`, or
+//! class folders at the top. What is missing is split off the training images by a seeded hash.
+//! Files are found in folders below a class too; hidden ones and links out of the root are not.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::check;
+use super::error::{BadFiles, DataError};
+use super::scan::{Entry, Scan};
+use super::split::{self, Aside};
+
+/// A dataset's classes, its files by split, and where the splits came from.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// The folder as it was given.
+    pub root: PathBuf,
+    /// Class names sorted by bytes; a label is an index into them.
+    pub classes: Vec<String>,
+    /// Images to train on, sorted by class and path.
+    pub train: Vec<Sample>,
+    /// Images that score candidates during a search.
+    pub holdout: Vec<Sample>,
+    /// Images touched once, at the end.
+    pub test: Vec<Sample>,
+    /// SHA-256 over relative paths, sizes in bytes, labels and splits, as 64 hex digits.
+    pub fingerprint: String,
+    /// Where the hold-out came from.
+    pub holdout_from: HoldoutFrom,
+    /// Where the test images came from.
+    pub test_from: TestFrom,
+    /// Files that are neither png nor jpeg by name, left out.
+    pub skipped: usize,
+    /// Symbolic links left out: to folders, to nothing, or out of the root.
+    pub links: usize,
+    /// Median short side of all images in pixels.
+    pub short_side: u32,
+}
+
+/// One image file and its class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The file: the root as given, then the path inside it.
+    pub path: PathBuf,
+    /// Index into [`Dataset::classes`].
+    pub label: u32,
+}
+
+/// Where the hold-out came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldoutFrom {
+    /// A folder `val`, `valid` or `validation`.
+    ValFolder,
+    /// Split off the training images.
+    Train,
+}
+
+/// Where the test images came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestFrom {
+    /// The folder `test`.
+    TestFolder,
+    /// A fifth of each class, split off the training images.
+    Train,
+}
+
+/// How a dataset without all three folders is split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Key of the split.
+    pub seed: u64,
+    /// Images to split off the training images when there is no `val` folder, spread over the
+    /// classes in proportion; at most a fifth of the training images. 0 leaves it empty.
+    pub holdout: usize,
+}
+
+/// Scans `root`, splits what has no folder of its own, and reads the header of every image.
+///
+/// # Errors
+/// [`DataError`] names the folder or file that is wrong and the remedy: a missing folder, fewer
+/// than two classes, an empty training class, a class that training does not know, too few
+/// images to split, or files that are empty, unreadable or absurdly large.
+pub fn open(root: &Path, options: &Options) -> Result<Dataset, DataError> {
+    let mut scan = Scan::new(root)?;
+    let train_folder = scan.subfolder("train")?;
+    let test_folder = scan.subfolder("test")?;
+    let holdout_folder = scan.holdout_folder()?;
+    if train_folder.is_none()
+        && let Some(found) = holdout_folder.as_ref().or(test_folder.as_ref())
+    {
+        let found = found.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return Err(DataError::NoTrain { root: root.to_owned(), found });
+    }
+    let train_folder = train_folder.unwrap_or_else(|| root.to_owned());
+    let (classes, mut train) = scan.training(&train_folder)?;
+
+    let (test, test_from) = match test_folder {
+        Some(folder) => (scan.other(&folder, &classes)?, TestFrom::TestFolder),
+        None => {
+            let counts = split::a_fifth(&split::per_class(&train, classes.len()));
+            if counts.iter().sum::<usize>() == 0 {
+                return Err(too_few(&train_folder, &train, &classes, "test", "test"));
+            }
+            let [kept, aside] = split::set_aside(train, &counts, options.seed, Aside::Test);
+            train = kept;
+            (aside, TestFrom::Train)
+        }
+    };
+    let (holdout, holdout_from) = match holdout_folder {
+        Some(folder) => (scan.other(&folder, &classes)?, HoldoutFrom::ValFolder),
+        None => {
+            let most = train.len() / 5;
+            if options.holdout > 0 && most < classes.len() {
+                return Err(too_few(&train_folder, &train, &classes, "held-out", "val"));
+            }
+            let counts = split::per_class(&train, classes.len());
+            let counts = split::in_proportion(&counts, options.holdout.min(most));
+            let [kept, aside] = split::set_aside(train, &counts, options.seed, Aside::Holdout);
+            train = kept;
+            (aside, HoldoutFrom::Train)
+        }
+    };
+
+    let all = || [&train, &holdout, &test].into_iter().flatten();
+    let paths: Vec<&Path> = all().map(|entry| entry.path.as_path()).collect();
+    let mut sides = match check::headers(&paths) {
+        Ok(sides) => sides,
+        Err(bad) => return Err(BadFiles::check(bad).expect_err("there are bad files")),
+    };
+    sides.sort_unstable();
+    let short_side = sides[sides.len() / 2];
+    let fingerprint = fingerprint([&train, &holdout, &test]);
+    let samples = |entries: Vec<Entry>| -> Vec<Sample> {
+        entries.into_iter().map(|e| Sample { path: e.path, label: e.label }).collect()
+    };
+    Ok(Dataset {
+        root: root.to_owned(),
+        classes,
+        train: samples(train),
+        holdout: samples(holdout),
+        test: samples(test),
+        fingerprint,
+        holdout_from,
+        test_from,
+        skipped: scan.skipped,
+        links: scan.links,
+        short_side,
+    })
+}
+
+fn too_few(
+    folder: &Path,
+    train: &[Entry],
+    classes: &[String],
+    what: &'static str,
+    what_folder: &'static str,
+) -> DataError {
+    DataError::TooFew {
+        folder: folder.to_owned(),
+        images: train.len(),
+        classes: classes.len(),
+        needed: 5 * classes.len(),
+        what,
+        what_folder,
+    }
+}
+
+/// Everything that decides what is learned from: names, sizes, labels, splits; not the root.
+fn fingerprint(splits: [&[Entry]; 3]) -> String {
+    let mut hasher = Sha256::new();
+    for (index, entries) in splits.into_iter().enumerate() {
+        for entry in entries {
+            // The length before the name keeps two lists from reading the same.
+            hasher.update((entry.name.len() as u64).to_le_bytes());
+            hasher.update(&entry.name);
+            hasher.update(entry.bytes.to_le_bytes());
+            hasher.update(entry.label.to_le_bytes());
+            hasher.update([index as u8]);
+        }
+    }
+    hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a string can be written to");
+        hex
+    })
+}

@@ -1,0 +1,31 @@
+//! Folders of images: scanned, split, decoded once, augmented and handed out as host batches.
+//!
+//! Nothing here meets a device: a [`Batch`] is plain memory, and uploading it is the caller's.
+//! Every random choice is a function of (seed, purpose, epoch, image), so neither the number of
+//! threads nor an interruption changes what a network sees.
+
+// In reading order; the empty lines keep rustfmt from sorting them.
+pub mod error; // everything that can be wrong with a folder or a file, with its remedy
+
+pub mod folder; // a folder's classes, files and splits
+
+mod scan; // the walk over class folders
+
+mod split; // which file goes to test and to the hold-out
+
+mod check; // the cheap look at every file's header
+
+pub mod decode; // one file to a square of 8-bit pixels
+
+pub mod augment; // what a training image goes through, and the arithmetic of it
+
+pub mod batch; // the images of one split in memory, and batches of them
+
+pub mod loader; // batches of one pass, made ahead by threads, in order
+
+pub use augment::Augment;
+pub use batch::{Batch, Images, Normalisation};
+pub use decode::{Format, detect_channels};
+pub use error::{BadFile, BadFiles, DataError};
+pub use folder::{Dataset, HoldoutFrom, Options, Sample, TestFrom, open};
+pub use loader::{Epoch, Loader};

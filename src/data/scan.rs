@@ -1,0 +1,211 @@
+//! The walk over a dataset's folders: class folders, the images in them, and what is left out.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::error::DataError;
+
+const HOLDOUT_NAMES: [&str; 3] = ["val", "valid", "validation"];
+const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
+
+/// A file found, before it is assigned to a split.
+pub(super) struct Entry {
+    pub(super) path: PathBuf,
+    /// The path inside the root with `/` between its parts, as bytes.
+    pub(super) name: Vec<u8>,
+    pub(super) bytes: u64,
+    pub(super) label: u32,
+}
+
+/// What a directory entry turned out to be, links followed only inside the root.
+enum Kind {
+    Folder,
+    File { bytes: u64 },
+    LinkToFolder,
+    LinkOut,
+}
+
+/// A walk over one dataset's folders, with its counts of what was left out.
+pub(super) struct Scan {
+    root: PathBuf,
+    canonical: PathBuf,
+    /// Files that are not images by name.
+    pub(super) skipped: usize,
+    /// Links that were not followed.
+    pub(super) links: usize,
+}
+
+impl Scan {
+    pub(super) fn new(root: &Path) -> Result<Self, DataError> {
+        if !root.exists() {
+            return Err(DataError::Missing { path: root.to_owned() });
+        }
+        if !root.is_dir() {
+            return Err(DataError::NotAFolder { path: root.to_owned() });
+        }
+        let canonical = fs::canonicalize(root).map_err(|e| read_error(root, e))?;
+        Ok(Self { root: root.to_owned(), canonical, skipped: 0, links: 0 })
+    }
+
+    /// The folder `name` of the root, if there is one.
+    pub(super) fn subfolder(&self, name: &str) -> Result<Option<PathBuf>, DataError> {
+        let path = self.root.join(name);
+        if path.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        match self.kind(&path)? {
+            Kind::Folder | Kind::LinkToFolder => Ok(Some(path)),
+            Kind::LinkOut => Err(DataError::LinkLeaves { path }),
+            Kind::File { .. } => Ok(None),
+        }
+    }
+
+    pub(super) fn holdout_folder(&self) -> Result<Option<PathBuf>, DataError> {
+        let mut found: Option<(&str, PathBuf)> = None;
+        for name in HOLDOUT_NAMES {
+            let Some(path) = self.subfolder(name)? else {
+                continue;
+            };
+            if let Some((first, _)) = found {
+                return Err(DataError::TwoHoldouts {
+                    root: self.root.clone(),
+                    first: first.to_owned(),
+                    second: name.to_owned(),
+                });
+            }
+            found = Some((name, path));
+        }
+        Ok(found.map(|(_, path)| path))
+    }
+
+    /// Classes and images of the folder to train on; every class must have images.
+    pub(super) fn training(&mut self, folder: &Path) -> Result<(Vec<String>, Vec<Entry>), DataError> {
+        let found = self.class_folders(folder)?;
+        match found.as_slice() {
+            [] => {
+                return Err(DataError::NoClasses { folder: folder.to_owned() });
+            }
+            [(class, _)] => {
+                let (folder, class) = (folder.to_owned(), class.clone());
+                return Err(DataError::OneClass { folder, class });
+            }
+            _ => {}
+        }
+        let mut entries = Vec::new();
+        for (label, (_, path)) in found.iter().enumerate() {
+            let (count, skipped, links) = (entries.len(), self.skipped, self.links);
+            self.images(path, label as u32, &mut entries)?;
+            if entries.len() == count {
+                return Err(DataError::EmptyClass {
+                    folder: path.clone(),
+                    skipped: self.skipped - skipped,
+                    links: self.links - links,
+                });
+            }
+        }
+        Ok((found.into_iter().map(|(class, _)| class).collect(), entries))
+    }
+
+    /// Images of a `val` or `test` folder, whose classes must be those of training.
+    pub(super) fn other(&mut self, folder: &Path, classes: &[String]) -> Result<Vec<Entry>, DataError> {
+        let labels: HashMap<&str, usize> =
+            classes.iter().enumerate().map(|(label, class)| (class.as_str(), label)).collect();
+        let mut entries = Vec::new();
+        for (class, path) in self.class_folders(folder)? {
+            let Some(&label) = labels.get(class.as_str()) else {
+                return Err(DataError::UnknownClass { folder: path });
+            };
+            self.images(&path, label as u32, &mut entries)?;
+        }
+        if entries.is_empty() {
+            return Err(DataError::EmptySplit { folder: folder.to_owned() });
+        }
+        Ok(entries)
+    }
+
+    /// Names and paths of the class folders in `folder`, sorted by bytes.
+    fn class_folders(&mut self, folder: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
+        let mut classes = Vec::new();
+        for path in list(folder)? {
+            match self.kind(&path)? {
+                Kind::Folder | Kind::LinkToFolder => {
+                    let name = path.file_name().and_then(|name| name.to_str());
+                    let Some(name) = name else {
+                        return Err(DataError::NotUnicode { folder: path });
+                    };
+                    classes.push((name.to_owned(), path));
+                }
+                Kind::File { .. } => self.skipped += 1,
+                // A class that silently went missing would be worse than a stop.
+                Kind::LinkOut if path.is_dir() => return Err(DataError::LinkLeaves { path }),
+                Kind::LinkOut => self.links += 1,
+            }
+        }
+        Ok(classes)
+    }
+
+    /// Adds the images in `folder` and the folders below it.
+    fn images(&mut self, folder: &Path, label: u32, entries: &mut Vec<Entry>) -> Result<(), DataError> {
+        for path in list(folder)? {
+            match self.kind(&path)? {
+                Kind::Folder => self.images(&path, label, entries)?,
+                Kind::File { bytes } if is_image(&path) => {
+                    let name = self.name(&path);
+                    entries.push(Entry { path, name, bytes, label });
+                }
+                Kind::File { .. } => self.skipped += 1,
+                // A link to a folder may lead back to where it lies.
+                Kind::LinkToFolder | Kind::LinkOut => self.links += 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn kind(&self, path: &Path) -> Result<Kind, DataError> {
+        let metadata = fs::symlink_metadata(path).map_err(|e| read_error(path, e))?;
+        if !metadata.is_symlink() {
+            return Ok(if metadata.is_dir() { Kind::Folder } else { Kind::File { bytes: metadata.len() } });
+        }
+        // A link to nothing leads nowhere that may be read.
+        let Ok(target) = fs::canonicalize(path) else {
+            return Ok(Kind::LinkOut);
+        };
+        if !target.starts_with(&self.canonical) {
+            return Ok(Kind::LinkOut);
+        }
+        let metadata = fs::metadata(&target).map_err(|e| read_error(path, e))?;
+        Ok(if metadata.is_dir() { Kind::LinkToFolder } else { Kind::File { bytes: metadata.len() } })
+    }
+
+    fn name(&self, path: &Path) -> Vec<u8> {
+        let inside = path.strip_prefix(&self.root).unwrap_or(path);
+        let parts: Vec<&[u8]> = inside.components().map(|part| part.as_os_str().as_encoded_bytes()).collect();
+        parts.join(&b'/')
+    }
+}
+
+/// What is in a folder, hidden entries left out, sorted by the bytes of the names.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|e| read_error(folder, e))? {
+        let entry = entry.map_err(|e| read_error(folder, e))?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort_by(|a, b| {
+        let bytes = |path: &Path| path.file_name().map(|n| n.as_encoded_bytes().to_vec());
+        bytes(a).cmp(&bytes(b))
+    });
+    Ok(paths)
+}
+
+fn is_image(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
+}
+
+fn read_error(path: &Path, source: std::io::Error) -> DataError {
+    DataError::Read { path: path.to_owned(), source }
+}

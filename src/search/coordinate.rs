@@ -1,0 +1,387 @@
+//! Multi-layer coordinate descent (NetAdaptV2, section 3.3); NetAdapt V1 is a setting of it.
+//!
+//! Each iteration draws samples that shrink a few coordinates together until their predicted
+//! resource meets a target, scores them, and goes on from the best, measured. The stop is on the
+//! measured value; the predictions are scaled by measured over predicted of the last iterate.
+
+use super::history::{Iterate, Scored};
+use super::strategy::{
+    Cost, Extent, Found, Limit, Outcome, Problem, SearchError, Settings, Strategy, check_reach, ranked,
+};
+use crate::rng::{Purpose, stream};
+use crate::space::{Arch, Axis, Supernet};
+use rand::{Rng, RngExt};
+use std::collections::HashSet;
+
+/// How often a sample is drawn again before more coordinates take part.
+const REDRAWS: u32 = 100;
+
+/// How many times the ideal number of iterations a descent may take: measurements that drift cost
+/// some rounds, and more than this means that they do not follow the predictions at all.
+const PATIENCE: u32 = 4;
+
+/// Which coordinates a sample shrinks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// `J` samples of `L` random live coordinates.
+    Random,
+    /// One sample for every live coordinate, which shrinks alone.
+    EachOnce,
+}
+
+/// The descent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoordinateDescent {
+    /// Numbers.
+    pub settings: Settings,
+    /// Which coordinates a sample shrinks.
+    pub visit: Visit,
+}
+
+impl CoordinateDescent {
+    /// NetAdaptV2: `J` samples of `L` coordinates.
+    pub fn multi_layer(settings: Settings) -> Self {
+        Self { settings, visit: Visit::Random }
+    }
+
+    /// NetAdapt V1: every coordinate alone, in every iteration; `J` and `L` are not used.
+    pub fn single_layer(settings: Settings) -> Self {
+        Self { settings, visit: Visit::EachOnce }
+    }
+}
+
+impl Strategy for CoordinateDescent {
+    fn search(&self, mut problem: Problem<'_>) -> Result<Outcome, SearchError> {
+        let choices = Choices::new(problem.net, self.settings.width_step);
+        let mut goals = Goals::new(problem.budgets);
+        let past = match problem.history {
+            [] => vec![self.begin(&mut problem)?],
+            history => history.to_vec(),
+        };
+        let initial = past[0].measured;
+        let mut standing = Standing { arch: problem.net.full(), iterate: past[0].clone(), initial };
+        for iterate in past {
+            let invalid = SearchError::History { iteration: iterate.iteration };
+            let arch = problem.net.arch(iterate.values.clone()).ok_or(invalid)?;
+            standing = Standing { arch, iterate, initial };
+            goals.pass(&standing);
+        }
+        let schedule = self.settings.schedule;
+        let ideal = schedule.iterations(initial, problem.budgets).unwrap_or(u32::MAX);
+        let most = ideal.saturating_add(problem.budgets.len() as u32).saturating_mul(PATIENCE);
+        while let Some(budget) = goals.next() {
+            let Iterate { iteration, measured, .. } = standing.iterate;
+            if iteration >= most {
+                let resource = problem.resource;
+                return Err(SearchError::Unsettled { resource, budget, measured, iterations: iteration });
+            }
+            standing = self.advance(&mut problem, &choices, &standing, budget)?;
+            goals.pass(&standing);
+        }
+        Ok(Outcome { networks: goals.found() })
+    }
+}
+
+/// Where a descent is: all of its state.
+struct Standing {
+    arch: Arch,
+    iterate: Iterate,
+    /// Measured cost of the initial network.
+    initial: f64,
+}
+
+impl CoordinateDescent {
+    /// The initial network, if the budgets can be reached from it.
+    fn begin(&self, problem: &mut Problem<'_>) -> Result<Iterate, SearchError> {
+        let full = problem.net.full();
+        let price = problem.price(&full)?;
+        let (predicted, initial) = price;
+        let (_, fastest) = problem.price(&problem.net.smallest())?;
+        let extent = Extent { initial, fastest };
+        check_reach(self.settings.schedule, problem.resource, problem.budgets, extent)?;
+        let archs = vec![full];
+        let scores = problem.scores(0, &archs)?;
+        let scored = Scored { iteration: 0, target: initial, archs, predicted: vec![predicted], scores };
+        let iterate = scored.iterate(0, price);
+        problem.observer.iterate(&iterate);
+        Ok(iterate)
+    }
+
+    /// One iteration: samples at the target, their scores, and the best of them, measured.
+    fn advance(
+        &self,
+        problem: &mut Problem<'_>,
+        choices: &Choices<'_>,
+        from: &Standing,
+        budget: f64,
+    ) -> Result<Standing, SearchError> {
+        let iteration = from.iterate.iteration + 1;
+        let cut = self.settings.schedule.cut(iteration) * from.initial;
+        // A target never lies past a budget: each of them gets a network of its own.
+        let target = budget.max(from.iterate.measured - cut);
+        let correction = from.iterate.correction;
+        let shrink = Shrink { choices, cost: &*problem.cost, correction };
+        let archs = self.samples(&shrink, &from.arch, target, iteration);
+        if archs.is_empty() {
+            return Err(SearchError::OutOfReach {
+                resource: problem.resource,
+                budget,
+                fastest: shrink.predict(&problem.net.smallest()),
+                limit: Limit::Space,
+            });
+        }
+        let predicted = archs.iter().map(|arch| shrink.predict(arch)).collect();
+        let scores = problem.scores(iteration, &archs)?;
+        let best = *ranked(&scores).first().ok_or(SearchError::NoScore { iteration })?;
+        let scored = Scored { iteration, target, archs, predicted, scores };
+        scored.tell(problem.observer, Some(best));
+        let arch = scored.archs[best].clone();
+        let iterate = scored.iterate(best, problem.price(&arch)?);
+        problem.observer.iterate(&iterate);
+        Ok(Standing { arch, iterate, initial: from.initial })
+    }
+
+    /// Distinct networks at the target; none where even the smallest network is above it.
+    fn samples(&self, shrink: &Shrink<'_>, base: &Arch, target: f64, iteration: u32) -> Vec<Arch> {
+        let net = shrink.choices.net;
+        let live: Vec<usize> = (0..net.coordinates().len()).filter(|&c| net.is_live(base, c)).collect();
+        let mut seen = HashSet::new();
+        let mut draw = |sample: usize, pick: Pick| {
+            let rng = stream(self.settings.seed, Purpose::Sample, u64::from(iteration), sample as u64);
+            let arch = pick.draw(shrink, base, target, rng, &seen)?;
+            seen.insert(arch.clone());
+            Some(arch)
+        };
+        let count = self.settings.coordinates.max(1) as usize;
+        match self.visit {
+            Visit::Random => (0..self.settings.samples as usize)
+                .filter_map(|j| draw(j, Pick { live: &live, first: None, count, most: live.len() }))
+                .collect(),
+            Visit::EachOnce => {
+                let mut each = |count, most| {
+                    let one = |(j, &c)| draw(j, Pick { live: &live, first: Some(c), count, most });
+                    live.iter().enumerate().filter_map(one).collect::<Vec<_>>()
+                };
+                // A coordinate that cannot save enough alone is skipped; only where none can,
+                // others come to its help.
+                let alone = each(1, 1);
+                if alone.is_empty() { each(2, live.len()) } else { alone }
+            }
+        }
+    }
+}
+
+/// Which coordinates a sample may draw.
+struct Pick<'a> {
+    /// Those that can still shrink and matter.
+    live: &'a [usize],
+    /// One that takes part in any case.
+    first: Option<usize>,
+    /// How many to begin with.
+    count: usize,
+    /// How many at most, when fewer cannot reach the target.
+    most: usize,
+}
+
+impl Pick<'_> {
+    /// A network that is not in `seen`, or `None` where there seems to be none.
+    fn draw(
+        &self,
+        shrink: &Shrink<'_>,
+        base: &Arch,
+        target: f64,
+        mut rng: impl Rng,
+        seen: &HashSet<Arch>,
+    ) -> Option<Arch> {
+        let most = self.most.min(self.live.len());
+        let mut count = self.count.min(most);
+        loop {
+            let mut reached = false;
+            for _ in 0..REDRAWS {
+                let picks = self.choose(count, &mut rng);
+                if let Some(arch) = shrink.to(base, &picks, target, &mut rng) {
+                    reached = true;
+                    if !seen.contains(&arch) {
+                        return Some(arch);
+                    }
+                } else if count == self.live.len() {
+                    break; // another draw would shrink the same coordinates, all of them
+                }
+            }
+            // More coordinates are for targets that fewer do not reach, not against duplicates.
+            if reached || count == most {
+                return None;
+            }
+            count = (2 * count).min(most);
+        }
+    }
+
+    /// `count` different coordinates: the first steps of a Fisher-Yates shuffle.
+    fn choose(&self, count: usize, rng: &mut impl Rng) -> Vec<usize> {
+        let mut picks = self.live.to_vec();
+        let mut fixed = 0;
+        if let Some(at) = self.first.and_then(|first| picks.iter().position(|&c| c == first)) {
+            picks.swap(0, at);
+            fixed = 1;
+        }
+        for i in fixed..count {
+            let other = rng.random_range(i..picks.len());
+            picks.swap(i, other);
+        }
+        picks.truncate(count);
+        picks
+    }
+}
+
+/// The values that coordinates may take, widths in steps that the device likes.
+pub(super) struct Choices<'a> {
+    /// The space.
+    pub(super) net: &'a Supernet,
+    /// Ascending values of every coordinate; the first is its smallest, the last its full one.
+    pub(super) values: Vec<Vec<u32>>,
+}
+
+impl<'a> Choices<'a> {
+    /// Multiples of `width_step`, and the smallest and the full value in any case.
+    pub(super) fn new(net: &'a Supernet, width_step: u32) -> Self {
+        let values = net.coordinates().iter().map(|coordinate| {
+            let choices = &coordinate.choices;
+            let last = choices.len() - 1;
+            let keep = |&(at, &value): &(usize, &u32)| {
+                let end = at == 0 || at == last;
+                end || coordinate.axis == Axis::Kernel || value.is_multiple_of(width_step.max(1))
+            };
+            choices.iter().enumerate().filter(keep).map(|(_, &value)| value).collect()
+        });
+        Self { net, values: values.collect() }
+    }
+}
+
+/// Shrinks networks until their corrected prediction meets a target.
+pub(super) struct Shrink<'a> {
+    /// What coordinates may become.
+    pub(super) choices: &'a Choices<'a>,
+    /// What networks cost.
+    pub(super) cost: &'a dyn Cost,
+    /// Measured over predicted of the network that was measured last.
+    pub(super) correction: f64,
+}
+
+impl Shrink<'_> {
+    /// The corrected prediction.
+    pub(super) fn predict(&self, arch: &Arch) -> f64 {
+        self.cost.predict(arch) * self.correction
+    }
+
+    /// `base` with the coordinates `picks` shrunk together, just until it costs `target` at most;
+    /// `None` where their smallest values do not suffice.
+    ///
+    /// The saving is spread at random: coordinate i shrinks by `min(1, lambda E_i)` of its steps, with
+    /// `E_i` exponentially distributed (so that the shares are uniform on the simplex) and the least
+    /// `lambda` that meets the target. Each coordinate rounds with a random phase of its own, since
+    /// otherwise one with a single step, such as a kernel, would always be the last to shrink. Steps
+    /// that turn out not to be needed are undone, one coordinate after the other, in random order:
+    /// what is below the target is accuracy given away.
+    pub(super) fn to(&self, base: &Arch, picks: &[usize], target: f64, rng: &mut impl Rng) -> Option<Arch> {
+        let mut steps = Vec::new();
+        for &c in picks {
+            let share = -(1.0 - rng.random::<f64>()).ln();
+            let phase: f64 = rng.random();
+            let values = &self.choices.values[c];
+            let smaller = values.partition_point(|&value| value < base.values()[c]);
+            for (step, &value) in values[..smaller].iter().rev().enumerate() {
+                let lambda = (step as f64 + 1.0 - phase) / (smaller as f64 * share);
+                steps.push((lambda, c, value));
+            }
+        }
+        // Stable: a coordinate's own steps stay in order even where its share is zero.
+        steps.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut arch = self.taken(base, &steps, target)?;
+        let mut order = picks.to_vec();
+        for i in (1..order.len()).rev() {
+            order.swap(i, rng.random_range(0..=i));
+        }
+        for c in order {
+            for &value in &self.choices.values[c] {
+                if value <= arch.values()[c] || value > base.values()[c] {
+                    continue;
+                }
+                let larger = self.set(&arch, [(c, value)]);
+                if self.predict(&larger) > target {
+                    break;
+                }
+                arch = larger;
+            }
+        }
+        Some(arch)
+    }
+
+    /// `base` after the fewest of the steps that meet the target, found by bisection.
+    fn taken(&self, base: &Arch, steps: &[(f64, usize, u32)], target: f64) -> Option<Arch> {
+        let after = |count: usize| self.set(base, steps[..count].iter().map(|s| (s.1, s.2)));
+        let meets = |arch: &Arch| self.predict(arch) <= target;
+        if meets(base) {
+            return Some(base.clone());
+        }
+        let mut arch = after(steps.len());
+        if !meets(&arch) {
+            return None;
+        }
+        let (mut fails, mut enough) = (0, steps.len());
+        while enough - fails > 1 {
+            let middle = fails.midpoint(enough);
+            let candidate = after(middle);
+            if meets(&candidate) {
+                (enough, arch) = (middle, candidate);
+            } else {
+                fails = middle;
+            }
+        }
+        Some(arch)
+    }
+
+    fn set(&self, arch: &Arch, changes: impl IntoIterator<Item = (usize, u32)>) -> Arch {
+        let mut values = arch.values().to_vec();
+        for (c, value) in changes {
+            values[c] = value;
+        }
+        self.choices.net.arch(values).expect("choices of a coordinate make an architecture")
+    }
+}
+
+/// The budgets in the order in which a descent passes them, and what it found for them.
+struct Goals {
+    /// Index and limit, the largest first.
+    order: Vec<(usize, f64)>,
+    found: Vec<(usize, Found)>,
+}
+
+impl Goals {
+    fn new(budgets: &[f64]) -> Self {
+        let mut order: Vec<(usize, f64)> = budgets.iter().copied().enumerate().collect();
+        order.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Self { order, found: Vec::with_capacity(budgets.len()) }
+    }
+
+    /// The budget that the descent is on its way to.
+    fn next(&self) -> Option<f64> {
+        self.order.get(self.found.len()).map(|(_, budget)| *budget)
+    }
+
+    /// Notes the budgets that this network is the first to meet.
+    fn pass(&mut self, at: &Standing) {
+        while let Some(&(index, budget)) = self.order.get(self.found.len()) {
+            if at.iterate.measured > budget {
+                return;
+            }
+            let found = Found { budget, arch: at.arch.clone(), iterate: at.iterate.clone() };
+            self.found.push((index, found));
+        }
+    }
+
+    /// In the order in which the budgets were given.
+    fn found(mut self) -> Vec<Found> {
+        self.found.sort_by_key(|(index, _)| *index);
+        self.found.into_iter().map(|(_, found)| found).collect()
+    }
+}

@@ -1,0 +1,21 @@
+//! How the network is shrunk to a budget: strategies over an architecture space, a score and a cost.
+//!
+//! Nothing here knows of a GPU, of images or of weights: a strategy is handed two functions over
+//! architectures, and the adapters that train, score and measure live elsewhere.
+
+pub mod budget; // what may be asked for: `8ms`, `90MMAC`, `50%`
+pub mod coordinate; // multi-layer coordinate descent (NetAdaptV2), and V1 as a case of it
+pub mod history; // what a search leaves behind: candidates and iterates
+pub mod random; // the comparison: random networks at the budget
+pub mod scale; // the comparison: all widths times one factor
+pub mod strategy; // the problem as a strategy sees it, the schedule, the errors
+
+pub use budget::{Budget, BudgetError, Resource};
+pub use coordinate::{CoordinateDescent, Visit};
+pub use history::{Candidate, Iterate};
+pub use random::Random;
+pub use scale::{Scaled, Uniform, uniform};
+pub use strategy::{
+    BoxError, Cost, Extent, Found, Limit, Macs, Observer, Outcome, Params, Problem, Schedule, Score, Scorer,
+    SearchError, Settings, Strategy, check_reach,
+};

@@ -1,0 +1,42 @@
+//! Cross-entropy with label smoothing.
+
+use super::Array;
+
+/// What `cross_entropy` returns.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    /// Loss of every image.
+    pub losses: Vec<f64>,
+    /// Whether the first of an image's largest logits is its label's.
+    pub hits: Vec<bool>,
+    /// Gradient of the mean loss.
+    pub gradient: Array,
+}
+
+/// Softmax and cross-entropy of `logits` (N, 1, 1, K).
+pub fn cross_entropy(logits: &Array, labels: &[usize], smoothing: f64) -> Loss {
+    let classes = logits.channels;
+    let mut loss = Loss { losses: Vec::new(), hits: Vec::new(), gradient: Array::zeros(logits.shape()) };
+    for (n, label) in labels.iter().enumerate() {
+        let row = &logits.values[n * classes..(n + 1) * classes];
+        let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = row.iter().map(|value| (value - largest).exp()).sum();
+        let mut sum = 0.0;
+        for (k, value) in row.iter().enumerate() {
+            let log_softmax = value - largest - total.ln();
+            let hit = if k == *label { 1.0 - smoothing } else { 0.0 };
+            let target = hit + smoothing / classes as f64;
+            sum -= target * log_softmax;
+            loss.gradient[[n, 0, 0, k]] = (log_softmax.exp() - target) / labels.len() as f64;
+        }
+        loss.losses.push(sum);
+        loss.hits.push(row.iter().position(|value| *value == largest) == Some(*label));
+    }
+    loss
+}
+
+/// Losses and hits of a batch added to the totals of an epoch.
+pub fn accumulate([losses, hits]: [f64; 2], batch: &Loss) -> [f64; 2] {
+    let more = batch.hits.iter().filter(|hit| **hit).count();
+    [losses + batch.losses.iter().sum::<f64>(), hits + more as f64]
+}

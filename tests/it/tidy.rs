@@ -1,0 +1,88 @@
+//! Rules of the house that a machine can check.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Paths from the root, with forward slashes, of all files below a folder that end so.
+fn files(folder: &str, suffix: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root().join(folder)).expect("a folder of the project") {
+        let entry = entry.expect("an entry");
+        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            found.extend(files(&path, suffix));
+        } else if path.ends_with(suffix) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Lines outside comments that contain `needle`, where `allowed` does not hold.
+fn offenders(needle: &str, allowed: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for path in files("src", ".rs").into_iter().filter(|path| !allowed(path)) {
+        let text = fs::read_to_string(root().join(&path)).expect("a source file");
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+        found.extend(lines.filter(|(_, line)| line.contains(needle)).map(|(i, _)| format!("{path}:{}", i + 1)));
+    }
+    found
+}
+
+#[test]
+fn only_the_gpu_module_names_wgpu() {
+    assert_eq!(offenders("wgpu::", |path| path.starts_with("src/gpu/")), [""; 0]);
+}
+
+#[test]
+fn only_reflection_names_naga() {
+    assert_eq!(offenders("naga::", |path| path == "src/gpu/reflect.rs" || path == "src/gpu/pipeline.rs"), [""; 0]);
+}
+
+#[test]
+fn only_the_command_line_prints() {
+    for needle in ["println!", "print!(", "dbg!"] {
+        let allowed = |path: &str| path.starts_with("src/cli/") || path.starts_with("src/bin/");
+        assert_eq!(offenders(needle, allowed), [""; 0], "{needle}");
+    }
+}
+
+/// `shaders/conv/`, `src/kernels/conv.rs`, `src/reference/conv.rs`, `tests/it/kernels/conv.rs`.
+#[test]
+fn a_kernel_family_has_one_stem_everywhere() {
+    let stems = |folder: &str| -> Vec<String> {
+        let other = ["mod", "tuning"];
+        let stem = |path: String| Path::new(&path).file_stem().expect("a stem").to_string_lossy().into_owned();
+        files(folder, ".rs").into_iter().map(stem).filter(|stem| !other.contains(&stem.as_str())).collect()
+    };
+    let families = stems("src/kernels");
+    assert!(families.len() > 1);
+    assert_eq!(stems("src/reference"), families);
+    assert_eq!(stems("tests/it/kernels"), families);
+    let mut shaders: Vec<String> =
+        files("shaders", ".wgsl").iter().filter_map(|path| path.split('/').nth(1).map(str::to_owned)).collect();
+    shaders.dedup();
+    shaders.retain(|folder| folder != "lib");
+    assert_eq!(shaders, families);
+}
+
+/// Every kernel's test is a module of the one binary: a file that nobody declares would never run.
+#[test]
+fn every_test_file_is_declared() {
+    for folder in ["tests/it", "tests/it/kernels"] {
+        let main = if folder == "tests/it" { "main.rs" } else { "mod.rs" };
+        let text = fs::read_to_string(root().join(folder).join(main)).expect("the list of modules");
+        for path in
+            files(folder, ".rs").iter().filter(|path| path.matches('/').count() == folder.matches('/').count() + 1)
+        {
+            let stem = Path::new(path).file_stem().expect("a stem").to_string_lossy();
+            let declared = text.lines().any(|line| line.starts_with(&format!("mod {stem};")));
+            assert!(declared || path.ends_with(main), "{path} is not in {folder}/{main}");
+        }
+    }
+}

@@ -4,13 +4,18 @@
 //! (`space`, `graph`, `kernels`, `gpu`, `train`); its layers are timed on the same GPU (`latency`);
 //! `search` shrinks it to the budget; `train` trains what was found; `run` keeps it all in a folder.
 
+pub mod rng; // randomness keyed by a counter
 pub mod data; // a folder of images becomes batches
+pub mod space; // what may exist: layers, coordinates, architectures
 pub mod gpu; // the only place that names wgpu
-pub mod graph; // a network lowered to launches
 pub mod kernels; // the host half of every shader
 pub mod reference; // the meaning of each kernel in plain loops
-pub mod rng; // randomness keyed by a counter
-pub mod search;
-pub mod space; // what may exist: layers, coordinates, architectures
+pub mod graph; // a network lowered to launches
 pub mod task; // what is learned, and how well
-pub mod train; // a graph and images become weights // strategies over a space, a score and a cost
+pub mod train; // a graph and images become weights
+pub mod latency; // measured on the device: operations into a table, whole networks
+pub mod search; // strategies over a space, a score and a cost
+pub mod model; // a network that exists, as files
+pub mod report; // a run as one page
+pub mod run; // the three steps in order, kept in a folder
+pub mod cli; // the command line, the only place that prints

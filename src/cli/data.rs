@@ -1,0 +1,55 @@
+//! `netadapt-data`: what is in a folder of images.
+
+use crate::data::{self, Format, Images, detect_channels};
+use crate::run::RunError;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Looks at folders of images.
+#[derive(Debug, Parser)]
+#[command(name = "netadapt-data", version, about)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Classes, splits, channels, mean and deviation of a folder of images.
+    Stats {
+        /// Folder of images, as `netadapt search` takes it.
+        data: PathBuf,
+        /// Pixels a side that the statistics are taken at.
+        #[arg(long, default_value_t = 64)]
+        size: u32,
+        /// Images to hold out of the training images where there is no `val` folder.
+        #[arg(long, default_value_t = 0)]
+        holdout: usize,
+        /// Seed of the split.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let Command::Stats { data, size, holdout, seed } = args.command;
+    let dataset = data::open(&data, &data::Options { seed, holdout }).map_err(RunError::from)?;
+    let channels = detect_channels(&dataset).map_err(RunError::from)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let format = Format { size, channels };
+    let images = Images::load(&dataset.train, format, threads, 0, &|_, _| ()).map_err(RunError::from)?;
+    let normalisation = images.statistics();
+    println!("{:<24} {:>8} {:>8} {:>8}", "class", "train", "held out", "test");
+    let count = |samples: &[data::Sample], label: usize| samples.iter().filter(|s| s.label as usize == label).count();
+    for (label, class) in dataset.classes.iter().enumerate() {
+        let counts = [&dataset.train, &dataset.holdout, &dataset.test].map(|samples| count(samples, label));
+        println!("{class:<24} {:>8} {:>8} {:>8}", counts[0], counts[1], counts[2]);
+    }
+    let all = [dataset.train.len(), dataset.holdout.len(), dataset.test.len()];
+    println!("{:<24} {:>8} {:>8} {:>8}", "all", all[0], all[1], all[2]);
+    let kind = if channels == 1 { "grey" } else { "colour" };
+    println!("{kind}, median short side {} px, {} files skipped", dataset.short_side, dataset.skipped);
+    let channels = channels as usize;
+    println!("mean {:?}, deviation {:?}", &normalisation.mean[..channels], &normalisation.std[..channels]);
+    Ok(())
+}

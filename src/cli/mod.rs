@@ -1,0 +1,61 @@
+//! The command line: the only place that prints. Data goes to stdout, progress and messages to stderr.
+
+mod bench; // netadapt-bench
+mod data; // netadapt-data
+mod devices; // netadapt devices
+mod search; // netadapt search
+mod terminal; // progress, tables
+
+use crate::run::RunError;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Finds and trains the most accurate convolutional network that runs within a latency on this machine's GPU.
+#[derive(Debug, Parser)]
+#[command(name = "netadapt", version, about)]
+struct Netadapt {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Search for the best network within a budget, and train it.
+    Search(search::Args),
+    /// List what there is to run on.
+    Devices(devices::Args),
+}
+
+/// The program `netadapt`.
+pub fn netadapt() -> ExitCode {
+    exit(match Netadapt::parse().command {
+        Command::Search(args) => search::run(args),
+        Command::Devices(args) => devices::run(args),
+    })
+}
+
+/// The program `netadapt-bench`.
+pub fn netadapt_bench() -> ExitCode {
+    exit(bench::run(bench::Args::parse()))
+}
+
+/// The program `netadapt-data`.
+pub fn netadapt_data() -> ExitCode {
+    exit(data::run(data::Args::parse()))
+}
+
+/// Prints an error once with the whole chain of its causes; the exit code is the error's.
+fn exit(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    let mut message = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        // A transparent error repeats its source.
+        if !message.ends_with(&text) {
+            message = if message.is_empty() { text } else { format!("{message}: {text}") };
+        }
+    }
+    eprintln!("error: {message}");
+    let code = error.downcast_ref::<RunError>().map_or(1, RunError::exit_code);
+    ExitCode::from(code)
+}

@@ -1,0 +1,169 @@
+//! `netadapt search`.
+
+use super::terminal::{Progress, print_result};
+use crate::run::{self, Comparison, Config, Event, FinalStart, Listener, StrategyKind};
+use crate::search::Budget;
+use clap::ValueEnum;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Options of `netadapt search`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Folder of images: train/CLASS/*.jpg with optional val and test, or CLASS/*.jpg.
+    data: PathBuf,
+    /// What the network may cost: 8ms, 120fps, 90MMAC, 1Mparam, 50% or 50%MAC of the initial network; several with commas.
+    #[arg(long, value_parser = budgets)]
+    budget: Budgets,
+    /// Search space: tiny, mobile, plain, or a TOML file.
+    #[arg(long, default_value = "tiny")]
+    preset: String,
+    /// Pixels a side of the images, instead of the space's.
+    #[arg(long)]
+    size: Option<u32>,
+    /// Folder of the run [default: the first free runs/PRESET-N].
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Device, by its number in `netadapt devices` [default: the first].
+    #[arg(long)]
+    device: Option<usize>,
+    /// Epochs of the super-network, instead of the space's.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    epochs: Option<u32>,
+    /// Epochs of each final training, instead of the space's.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    final_epochs: Option<u32>,
+    /// How to search.
+    #[arg(long, value_enum, default_value = "mcd")]
+    strategy: StrategyArg,
+    /// What the final training starts from.
+    #[arg(long = "final", value_enum, default_value = "shared")]
+    final_start: FinalArg,
+    /// What to compare the result with, separated by commas.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    compare: Vec<CompareArg>,
+    /// Print one event a line as JSON, the result last.
+    #[arg(long)]
+    json: bool,
+    /// No progress and no remarks.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Budgets of one flag.
+#[derive(Clone, Debug)]
+struct Budgets(Vec<Budget>);
+
+fn budgets(text: &str) -> Result<Budgets, crate::search::BudgetError> {
+    Ok(Budgets(Budget::parse_list(text)?))
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StrategyArg {
+    /// Multi-layer coordinate descent (NetAdaptV2).
+    Mcd,
+    /// One layer a sample (NetAdapt V1).
+    Single,
+    /// Random networks at the budget.
+    Random,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FinalArg {
+    /// The super-network's weights.
+    Shared,
+    /// New weights.
+    Scratch,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CompareArg {
+    /// The initial network.
+    Initial,
+    /// All widths scaled by one factor.
+    Uniform,
+    /// The best of as many random networks.
+    Random,
+}
+
+impl Args {
+    fn config(self) -> Config {
+        let out = self.out.unwrap_or_else(|| free_folder(&self.preset));
+        Config {
+            data: self.data,
+            budgets: self.budget.0,
+            space: self.preset,
+            size: self.size,
+            out,
+            seed: self.seed,
+            device: self.device,
+            epochs: self.epochs,
+            final_epochs: self.final_epochs,
+            strategy: match self.strategy {
+                StrategyArg::Mcd => StrategyKind::Mcd,
+                StrategyArg::Single => StrategyKind::Single,
+                StrategyArg::Random => StrategyKind::Random,
+            },
+            final_start: match self.final_start {
+                FinalArg::Shared => FinalStart::Shared,
+                FinalArg::Scratch => FinalStart::Scratch,
+            },
+            compare: self
+                .compare
+                .iter()
+                .map(|compare| match compare {
+                    CompareArg::Initial => Comparison::Initial,
+                    CompareArg::Uniform => Comparison::Uniform,
+                    CompareArg::Random => Comparison::Random,
+                })
+                .collect(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// The first of `runs/NAME-1`, `runs/NAME-2`, ... that does not exist.
+fn free_folder(space: &str) -> PathBuf {
+    let name = PathBuf::from(space).file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
+    (1u32..)
+        .map(|number| PathBuf::from(format!("runs/{name}-{number}")))
+        .find(|path| !path.exists())
+        .expect("one of four thousand million folders is free")
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let (json, quiet) = (args.json, args.quiet);
+    let config = args.config();
+    let out = config.out.clone();
+    if json {
+        run::search(&config, None, &mut Json { last: Instant::now() })?;
+        return Ok(());
+    }
+    let result = run::search(&config, None, &mut Progress::new(quiet))?;
+    print_result(&result);
+    println!("report: {}", out.join("report.html").display());
+    Ok(())
+}
+
+/// Prints events as JSON, one a line; progress at most every 30 s.
+struct Json {
+    last: Instant,
+}
+
+impl Listener for Json {
+    fn event(&mut self, event: &Event) {
+        if let Event::Progress { .. } = event {
+            if self.last.elapsed() < Duration::from_secs(30) {
+                return;
+            }
+            self.last = Instant::now();
+        }
+        // Every event is plain data, so this cannot fail.
+        if let Ok(line) = serde_json::to_string(event) {
+            println!("{line}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Progress and results for people.
+
+use crate::run::{Event, Listener, RunResult};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// Seconds between two lines of progress where there is no terminal.
+const LINE_SECONDS: u64 = 30;
+/// Ticks of a bar: progress comes as shares.
+const TICKS: u64 = 10_000;
+
+/// Shows events on stderr: a bar on a terminal, a line every 30 s otherwise.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    quiet: bool,
+    terminal: bool,
+    phase: String,
+    begun: Instant,
+    last_line: Instant,
+}
+
+impl Progress {
+    pub(super) fn new(quiet: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal() && !quiet;
+        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let style = ProgressStyle::with_template("{msg:32} {wide_bar} {percent:>3} %  {eta} left")
+            .expect("the template is constant and valid");
+        let bar = ProgressBar::with_draw_target(Some(TICKS), target).with_style(style);
+        let now = Instant::now();
+        Self { bar, quiet, terminal, phase: String::new(), begun: now, last_line: now }
+    }
+
+    fn line(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
+        if self.terminal { self.bar.println(text) } else { eprintln!("{text}") }
+    }
+}
+
+impl Listener for Progress {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Note { text } => self.line(&format!("note: {text}")),
+            Event::Begin { phase } => {
+                self.phase = phase.to_string();
+                self.begun = Instant::now();
+                self.last_line = self.begun;
+                self.bar.reset();
+                self.bar.set_message(self.phase.clone());
+            }
+            Event::Progress { done, all } => {
+                let share = (done / all).clamp(0.0, 1.0);
+                self.bar.set_position((share * TICKS as f64) as u64);
+                if !self.terminal && self.last_line.elapsed() >= Duration::from_secs(LINE_SECONDS) {
+                    self.last_line = Instant::now();
+                    let left = self.begun.elapsed().as_secs_f64() * (1.0 - share) / share.max(1e-6);
+                    self.line(&format!("{}: {:.0} %, about {} left", self.phase, share * 100.0, duration(left)));
+                }
+            }
+            Event::End { phase, seconds } => self.line(&format!("{phase}: {}", duration(*seconds))),
+            Event::Epoch { training, report } => self.line(&format!(
+                "  {training}: epoch {} of {}, loss {:.3}, accuracy {:.1} %",
+                report.epoch,
+                report.epochs,
+                report.loss,
+                report.accuracy * 100.0
+            )),
+            Event::Measured { network, latency } => self.line(&format!(
+                "  measured {network}: {:.3} ms (90th percentile {:.3} ms)",
+                latency.median_ms, latency.p90_ms
+            )),
+            Event::Sample(_) => {}
+            Event::Iterate(iterate) => self.line(&format!(
+                "  iteration {}: measured {:.4}, target {:.4}, held-out loss {:.4}",
+                iterate.iteration, iterate.measured, iterate.target, iterate.loss
+            )),
+            Event::Result(_) => self.bar.finish_and_clear(),
+        }
+    }
+}
+
+/// Seconds in words.
+pub(super) fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 10.0 => format!("{s:.1} s"),
+        s if s < 100.0 => format!("{s:.0} s"),
+        s if s < 6000.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+/// The result in a table, and the differences with their intervals.
+pub(super) fn print_result(result: &RunResult) {
+    let percent = |share: Option<f64>| share.map_or("-".into(), |s| format!("{:.1} %", s * 100.0));
+    println!("{}", result.device);
+    println!("{:<22} {:>10} {:>9} {:>9} {:>9} {:>14}", "network", "latency", "MMACs", "kparams", "held-out", "test");
+    let row = |name: &str, latency: f64, macs: u64, params: u64, holdout: Option<f64>, test: String| {
+        println!(
+            "{name:<22} {:>7.3} ms {:>9.2} {:>9.1} {:>9} {test:>14}",
+            latency,
+            macs as f64 / 1e6,
+            params as f64 / 1e3,
+            percent(holdout)
+        );
+    };
+    let i = &result.initial;
+    row("initial, shared", i.latency_ms, i.macs, i.params, i.accuracy.shared, "-".into());
+    let test = |accuracy: Option<f64>, interval: f64| match accuracy {
+        Some(a) => format!("{:.1} ± {:.1} %", a * 100.0, interval * 100.0),
+        None => "-".into(),
+    };
+    for n in &result.networks {
+        let name = format!("found for {}", n.budget.text);
+        row(&name, n.latency_ms, n.macs, n.params, n.accuracy.holdout, test(n.accuracy.test, n.interval));
+    }
+    for c in &result.compare {
+        row(&c.name, c.latency_ms, c.macs, c.params, c.accuracy.holdout, test(c.accuracy.test, c.interval));
+    }
+    for c in &result.compare {
+        let d = &c.difference;
+        println!(
+            "found - {}: {:+.2} points, 95 % interval {:+.2} to {:+.2} (paired over the same images)",
+            c.name,
+            d.value * 100.0,
+            d.low * 100.0,
+            d.high * 100.0
+        );
+    }
+}

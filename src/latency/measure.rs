@@ -1,0 +1,132 @@
+//! Timing of programs: warm-up, repeats in one submit less an empty submit, medians, and drift
+//! divided out by a reference that runs in turn with what is measured.
+
+use super::stats::Spread;
+use crate::gpu::{Gpu, GpuError, Program, Recording};
+use serde::{Deserialize, Serialize};
+
+/// A latency that was measured, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Median, at the device speed of the first measurement of the run.
+    pub median_ms: f64,
+    /// 90th percentile, likewise.
+    pub p90_ms: f64,
+    /// Median absolute deviation, likewise.
+    pub mad_ms: f64,
+    /// Median as the clock showed it, before drift was divided out.
+    pub clock_ms: f64,
+    /// Rounds.
+    pub rounds: usize,
+    /// Runs of the network in a round.
+    pub repeats: u32,
+}
+
+/// Seconds that a round lasts at least, so that the clock's and the submit's noise is small beside it.
+const ROUND_SECONDS: f64 = 0.008;
+/// Rounds of a measurement of a whole network.
+const ROUNDS: usize = 21;
+/// Runs in one submit at most.
+const MAX_REPEATS: u32 = 4096;
+
+/// Times networks of one run against its reference, the initial network.
+pub struct Meter {
+    gpu: Gpu,
+    reference: Program,
+    repeats: u32,
+    reference_ms: f64,
+    empty_seconds: f64,
+}
+
+impl Meter {
+    /// Warms `reference` up and times it: later measurements are at the device speed of this moment.
+    pub fn new(gpu: &Gpu, reference: Program) -> Result<(Self, Measurement), GpuError> {
+        let empty_seconds = empty_submit(gpu)?;
+        warm_up(&reference)?;
+        let repeats = repeats(&reference, empty_seconds)?;
+        let seconds = (0..ROUNDS).map(|_| reference.seconds(repeats)).collect::<Result<Vec<_>, _>>()?;
+        let spread = Spread::of(&seconds).scaled(1e3 / f64::from(repeats));
+        let empty_ms = empty_seconds * 1e3 / f64::from(repeats);
+        let measurement = Measurement {
+            median_ms: spread.median - empty_ms,
+            p90_ms: spread.p90 - empty_ms,
+            mad_ms: spread.mad,
+            clock_ms: spread.median - empty_ms,
+            rounds: ROUNDS,
+            repeats,
+        };
+        let meter = Self { gpu: gpu.clone(), reference, repeats, reference_ms: measurement.median_ms, empty_seconds };
+        Ok((meter, measurement))
+    }
+
+    /// Times a network in turn with the reference.
+    pub fn measure(&self, program: &Program) -> Result<Measurement, GpuError> {
+        warm_up(program)?;
+        let repeats = repeats(program, self.empty_seconds)?;
+        let per_run = |seconds: f64, repeats: u32| (seconds - self.empty_seconds).max(1e-9) / f64::from(repeats);
+        let mut clock = Vec::with_capacity(ROUNDS);
+        let mut ratios = Vec::with_capacity(ROUNDS);
+        for _ in 0..ROUNDS {
+            let before = per_run(self.reference.seconds(self.repeats)?, self.repeats);
+            let mine = per_run(program.seconds(repeats)?, repeats);
+            let after = per_run(self.reference.seconds(self.repeats)?, self.repeats);
+            clock.push(mine);
+            ratios.push(mine / ((before + after) / 2.0));
+        }
+        let spread = Spread::of(&ratios).scaled(self.reference_ms);
+        Ok(Measurement {
+            median_ms: spread.median,
+            p90_ms: spread.p90,
+            mad_ms: spread.mad,
+            clock_ms: Spread::of(&clock).median * 1e3,
+            rounds: ROUNDS,
+            repeats,
+        })
+    }
+
+    /// The device that it measures.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// The reference's latency at the start of the run, in milliseconds.
+    pub fn reference_ms(&self) -> f64 {
+        self.reference_ms
+    }
+}
+
+/// Median seconds of a submit that does nothing.
+pub(super) fn empty_submit(gpu: &Gpu) -> Result<f64, GpuError> {
+    let empty = Program::new(gpu, Recording::new())?;
+    let seconds = (0..15).map(|_| empty.seconds(1)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Spread::of(&seconds).median)
+}
+
+/// Runs until two runs in a row agree within a tenth: compilation and clocks have settled.
+fn warm_up(program: &Program) -> Result<(), GpuError> {
+    let mut last = program.seconds(1)?;
+    for _ in 0..8 {
+        let next = program.seconds(1)?;
+        if (next - last).abs() <= 0.1 * last {
+            break;
+        }
+        last = next;
+    }
+    Ok(())
+}
+
+/// Runs in one submit that make a round long enough.
+fn repeats(program: &Program, empty_seconds: f64) -> Result<u32, GpuError> {
+    let one = (program.seconds(4)? - empty_seconds).max(1e-6) / 4.0;
+    Ok(((ROUND_SECONDS / one).ceil() as u32).clamp(1, MAX_REPEATS))
+}
+
+/// Median milliseconds of one run of a program that holds `copies` copies of the same work.
+pub(super) fn quick(program: &Program, copies: u32, empty_seconds: f64) -> Result<Spread, GpuError> {
+    program.seconds(1)?;
+    let one = (program.seconds(1)? - empty_seconds).max(1e-6);
+    let repeats = ((ROUND_SECONDS / 2.0 / one).ceil() as u32).clamp(1, MAX_REPEATS);
+    let seconds = (0..5).map(|_| program.seconds(repeats)).collect::<Result<Vec<_>, _>>()?;
+    let less_empty: Vec<f64> = seconds.iter().map(|s| (s - empty_seconds).max(1e-9)).collect();
+    Ok(Spread::of(&less_empty).scaled(1e3 / f64::from(repeats * copies)))
+}

@@ -1,0 +1,14 @@
+//! Latency measured on the device: of operations, into a table, and of whole networks.
+//!
+//! A table predicts; only a network that ran whole is measured. The two are never mixed up: what a
+//! table says is called predicted everywhere.
+
+mod measure; // repeats, medians, drift divided out
+mod operation; // one operation alone, ready to run
+mod stats; // medians and spreads
+mod table; // operations on a grid of widths, interpolated between
+
+pub use measure::{Measurement, Meter};
+pub use operation::operation_program;
+pub use stats::Spread;
+pub use table::{Entry, Family, Table, TableBuilder};

@@ -1,0 +1,191 @@
+//! Weights as safetensors, under PyTorch's names and layouts.
+
+use crate::graph::{Graph, Param, Role, Weights};
+use crate::kernels::optimizer::BLOCK;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::HashMap;
+
+/// Why a file of weights cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// Not a safetensors file, or a damaged one.
+    #[error("not a file of weights: {0}")]
+    Format(#[from] safetensors::SafeTensorError),
+    /// A tensor is missing.
+    #[error("the weights have no tensor `{name}`")]
+    Missing {
+        /// Its name.
+        name: String,
+    },
+    /// A tensor of another shape or type.
+    #[error("tensor `{name}` is {got}, and the network needs f32 {expected:?}")]
+    Shape {
+        /// Its name.
+        name: String,
+        /// What the network needs.
+        expected: Vec<usize>,
+        /// What the file has.
+        got: String,
+    },
+}
+
+/// One tensor of a file: name, shape, and the place of every value in PyTorch's order.
+struct Stored {
+    name: String,
+    shape: Vec<usize>,
+    places: Vec<Place>,
+}
+
+/// Where a value lives in `Weights`.
+enum Place {
+    Value(usize),
+    Running(usize, usize),
+}
+
+/// The tensors of a graph in the order of its parameters.
+fn stored(graph: &Graph) -> Vec<Stored> {
+    let mut tensors = Vec::new();
+    for param in &graph.params {
+        let of = |index| Place::Value(param.index(index));
+        let (o, i, k) = (param.channels, param.inputs, param.kernel);
+        let side = k as usize;
+        match param.role {
+            Role::Dense => {
+                let mut places = Vec::new();
+                for channel in 0..o {
+                    for input in 0..i {
+                        for ky in 0..k {
+                            places.extend((0..k).map(|kx| of([ky, kx, input, channel])));
+                        }
+                    }
+                }
+                let shape = if is_linear(param) {
+                    vec![o as usize, i as usize]
+                } else {
+                    vec![o as usize, i as usize, side, side]
+                };
+                tensors.push(Stored { name: param.name.clone(), shape, places });
+            }
+            Role::Depthwise => {
+                let taps = |channel| (0..k).flat_map(move |ky| (0..k).map(move |kx| [ky, kx, 0, channel]));
+                let places = (0..o).flat_map(taps).map(of).collect();
+                tensors.push(Stored { name: param.name.clone(), shape: vec![o as usize, 1, side, side], places });
+            }
+            Role::Bias => tensors.push(Stored {
+                name: param.name.clone(),
+                shape: vec![o as usize],
+                places: (0..o).map(|channel| of([0, 0, 0, channel])).collect(),
+            }),
+            Role::Affine => {
+                let index = graph
+                    .statistics
+                    .iter()
+                    .position(|s| s.name == param.name)
+                    .expect("a normalisation has statistics of its name");
+                let width = param.row_quads() as usize * 4;
+                let rows = [
+                    ("weight", (0..o).map(|c| of([0, 0, 0, c])).collect()),
+                    ("bias", (0..o).map(|c| of([0, 0, 1, c])).collect()),
+                    ("running_mean", (0..o as usize).map(|c| Place::Running(index, c)).collect()),
+                    ("running_var", (0..o as usize).map(|c| Place::Running(index, width + c)).collect()),
+                ];
+                tensors.extend(rows.map(|(suffix, places): (&str, Vec<Place>)| Stored {
+                    name: format!("{}.{suffix}", param.name),
+                    shape: vec![o as usize],
+                    places,
+                }));
+            }
+        }
+    }
+    tensors
+}
+
+/// Linear layers have two dimensions in PyTorch; they are those with a bias of their own.
+fn is_linear(param: &Param) -> bool {
+    param.kernel == 1 && (param.name.starts_with("classifier") || param.name.contains(".squeeze."))
+}
+
+/// A file of `weights` with these metadata.
+pub fn to_safetensors(
+    graph: &Graph,
+    weights: &Weights,
+    metadata: HashMap<String, String>,
+) -> Result<Vec<u8>, WeightsError> {
+    let tensors: Vec<(Stored, Vec<u8>)> = stored(graph)
+        .into_iter()
+        .map(|tensor| {
+            let value = |place: &Place| match *place {
+                Place::Value(index) => weights.values[index],
+                Place::Running(index, channel) => weights.running[index][channel],
+            };
+            let bytes = tensor.places.iter().flat_map(|place| value(place).to_le_bytes()).collect();
+            (tensor, bytes)
+        })
+        .collect();
+    let views = tensors
+        .iter()
+        .map(|(tensor, bytes)| Ok((&tensor.name, TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
+    Ok(safetensors::serialize(views, Some(metadata))?)
+}
+
+/// The weights of `graph` in a file; tensors that the graph does not have are ignored.
+pub fn from_safetensors(graph: &Graph, bytes: &[u8]) -> Result<Weights, WeightsError> {
+    let file = SafeTensors::deserialize(bytes)?;
+    let running =
+        graph.statistics.iter().map(|s| vec![0.0; s.channels.div_ceil(4) as usize * 8]).collect::<Vec<Vec<f32>>>();
+    let mut weights = Weights { values: vec![0.0; (graph.blocks() * BLOCK * 4) as usize], running };
+    for tensor in stored(graph) {
+        let view = file.tensor(&tensor.name).map_err(|_| WeightsError::Missing { name: tensor.name.clone() })?;
+        if view.dtype() != Dtype::F32 || view.shape() != tensor.shape {
+            let got = format!("{:?} {:?}", view.dtype(), view.shape());
+            return Err(WeightsError::Shape { name: tensor.name, expected: tensor.shape, got });
+        }
+        for (place, bytes) in tensor.places.iter().zip(view.data().chunks_exact(4)) {
+            let value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            match *place {
+                Place::Value(index) => weights.values[index] = value,
+                Place::Running(index, channel) => weights.running[index][channel] = value,
+            }
+        }
+    }
+    Ok(weights)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{initial_weights, lower};
+    use crate::space::Space;
+
+    #[test]
+    fn weights_survive_their_file() {
+        for preset in ["tiny", "mobile", "plain"] {
+            let net = Space::open(preset).unwrap().supernet(64, 3, 7);
+            let graph = lower(&net, &net.full());
+            let mut weights = initial_weights(&graph, 5);
+            for (index, running) in weights.running.iter_mut().enumerate() {
+                // Padding channels are not stored: they keep what a file gives them, zero.
+                let width = running.len() / 2;
+                let channels = graph.statistics[index].channels as usize;
+                for (place, value) in running.iter_mut().enumerate() {
+                    *value = if place % width < channels { place as f32 * 0.25 } else { 0.0 };
+                }
+            }
+            let file = to_safetensors(&graph, &weights, HashMap::new()).unwrap();
+            assert_eq!(from_safetensors(&graph, &file).unwrap(), weights, "{preset}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_network_is_refused_by_name() {
+        let net = Space::open("tiny").unwrap().supernet(28, 1, 10);
+        let other = Space::open("tiny").unwrap().supernet(28, 1, 11);
+        let (graph, other) = (lower(&net, &net.full()), lower(&other, &other.full()));
+        let file = to_safetensors(&other, &initial_weights(&other, 0), HashMap::new()).unwrap();
+        let error = from_safetensors(&graph, &file).unwrap_err().to_string();
+        assert!(error.contains("classifier"), "{error}");
+        assert!(matches!(from_safetensors(&graph, b"nonsense"), Err(WeightsError::Format(_))));
+    }
+}

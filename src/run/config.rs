@@ -1,0 +1,71 @@
+//! What a run was asked to do.
+
+use crate::search::Budget;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Which strategy searches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StrategyKind {
+    /// Multi-layer coordinate descent (NetAdaptV2).
+    Mcd,
+    /// One layer a sample (NetAdapt V1).
+    Single,
+    /// Random networks at the budget.
+    Random,
+}
+
+/// What the final training starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FinalStart {
+    /// The super-network's weights.
+    Shared,
+    /// New weights.
+    Scratch,
+}
+
+/// What a search is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Comparison {
+    /// The initial network.
+    Initial,
+    /// The initial network with all widths scaled by one factor to the found network's cost.
+    Uniform,
+    /// The best of as many random networks as the search scored.
+    Random,
+}
+
+/// A run's configuration. The settings of the space that the flags change are changed in the space.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Folder of images.
+    pub data: PathBuf,
+    /// Budgets, a network for each.
+    pub budgets: Vec<Budget>,
+    /// Preset or file of the search space.
+    pub space: String,
+    /// Pixels a side, where the space's own is not wanted.
+    pub size: Option<u32>,
+    /// Folder of the run.
+    pub out: PathBuf,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Device, by its index in `netadapt devices`.
+    pub device: Option<usize>,
+    /// Epochs of the super-network, where the space's own are not wanted.
+    pub epochs: Option<u32>,
+    /// Epochs of a final training, likewise.
+    pub final_epochs: Option<u32>,
+    /// Strategy.
+    pub strategy: StrategyKind,
+    /// What the final training starts from.
+    pub final_start: FinalStart,
+    /// What the search is compared with.
+    pub compare: Vec<Comparison>,
+    /// Threads that decode images and make batches.
+    pub threads: usize,
+}

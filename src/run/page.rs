@@ -1,0 +1,167 @@
+//! What the report shows of a run.
+
+use super::prepare::Prepared;
+use super::result::{ComparedNetwork, FoundNetwork, RunResult};
+use crate::data::Images;
+use crate::latency::Table;
+use crate::report::{self, LayerBar, LayerSize, NetworkSummary, Picture};
+use crate::space::{Arch, LayerKind, OperationKind, operation};
+use crate::train::Evaluation;
+
+/// Pictures of each kind in a report.
+const PICTURES: usize = 12;
+
+/// Sizes and predicted milliseconds of every layer, before and after. `correction` is what whole
+/// networks measure over what the table predicts.
+pub(super) fn layer_bars(prepared: &Prepared, table: &Table, correction: f64, arch: &Arch) -> Vec<LayerBar> {
+    let net = &prepared.net;
+    let full = net.full();
+    let (before, after) = (net.shapes(&full), net.shapes(arch));
+    let ms = |operations: &[crate::space::Operation]| {
+        operations.iter().map(|op| table.operation_ms(op)).sum::<Option<f64>>().map(|sum| sum * correction)
+    };
+    let mut bars: Vec<LayerBar> = net
+        .layers()
+        .iter()
+        .zip(before.iter().zip(&after))
+        .map(|(layer, (before, after))| LayerBar {
+            name: layer.name.clone(),
+            kind: match layer.kind {
+                LayerKind::Conv { .. } => "conv".into(),
+                LayerKind::InvertedResidual { .. } => "inverted-residual".into(),
+            },
+            initial: LayerSize::from(before),
+            found: LayerSize::from(after),
+            initial_ms: ms(&operation::of_layer(&layer.kind, before)),
+            found_ms: ms(&operation::of_layer(&layer.kind, after)),
+            removed: after.is_removed(),
+        })
+        .collect();
+    let classifier = |arch: &Arch| {
+        let operations = net.operations(arch);
+        let tail: Vec<_> = operations.iter().rev().take(2).copied().collect();
+        debug_assert!(tail.iter().any(|op| op.kind == OperationKind::Linear));
+        ms(&tail)
+    };
+    let classes = LayerSize { filters: net.classes(), ..LayerSize::default() };
+    bars.push(LayerBar {
+        name: "classifier".into(),
+        kind: "linear".into(),
+        initial: classes,
+        found: classes,
+        initial_ms: classifier(&full),
+        found_ms: classifier(arch),
+        removed: false,
+    });
+    bars
+}
+
+/// A found network on the images that it was judged by.
+pub(super) fn network_summary(
+    prepared: &Prepared,
+    network: &FoundNetwork,
+    layers: Vec<LayerBar>,
+    evaluation: &Evaluation,
+    images: &Images,
+) -> NetworkSummary {
+    let classes = prepared.dataset.classes.len();
+    let mut confusion = vec![vec![0; classes]; classes];
+    for (predicted, label) in evaluation.predicted.iter().zip(images.labels()) {
+        confusion[*label as usize][*predicted as usize] += 1;
+    }
+    let wrong = |index: &usize| evaluation.predicted[*index] != images.labels()[*index];
+    let mut mistakes: Vec<usize> = (0..images.len()).filter(wrong).collect();
+    mistakes.sort_by(|a, b| evaluation.confidence[*b].total_cmp(&evaluation.confidence[*a]));
+    mistakes.truncate(PICTURES);
+    let samples: Vec<usize> = (0..PICTURES.min(images.len())).map(|i| i * images.len() / PICTURES).collect();
+    let pictures = |indices: &[usize]| -> Vec<Picture> {
+        let format = images.format();
+        indices
+            .iter()
+            .filter_map(|index| {
+                // A picture that cannot be read again is missing from the page, and no reason to lose the run.
+                let pixels = images.picture(*index as u32).ok()?;
+                let picture = Picture::new(&pixels, format.size, format.channels).ok()?;
+                Some(Picture {
+                    label: images.labels()[*index],
+                    predicted: evaluation.predicted[*index],
+                    confidence: evaluation.confidence[*index],
+                    ..picture
+                })
+            })
+            .collect()
+    };
+    NetworkSummary {
+        budget_text: network.budget.text.clone(),
+        limit: network.budget.limit,
+        latency_ms: network.latency_ms,
+        latency_p90_ms: network.latency_p90_ms,
+        predicted_ms: Some(network.predicted_ms),
+        macs: network.macs,
+        params: network.params,
+        shared: network.accuracy.shared.unwrap_or(0.0),
+        holdout: network.accuracy.holdout.unwrap_or(0.0),
+        test: network.accuracy.test.unwrap_or(0.0),
+        interval: network.interval,
+        layers,
+        confusion,
+        samples: pictures(&samples),
+        mistakes: pictures(&mistakes),
+    }
+}
+
+/// The page's view of the result; what it lacks is the caller's to add.
+pub(super) fn input(prepared: &Prepared, result: &RunResult) -> report::Input {
+    let device = &result.device;
+    let (seconds, initial) = (&result.seconds, &result.initial);
+    let dataset = &prepared.dataset;
+    let compared = |c: &ComparedNetwork| report::Compared {
+        name: c.name.clone(),
+        network: c.network,
+        latency_ms: c.latency_ms,
+        macs: c.macs,
+        params: c.params,
+        holdout: c.accuracy.holdout.unwrap_or(0.0),
+        test: c.accuracy.test.unwrap_or(0.0),
+        interval: c.interval,
+        difference: Some(report::Difference {
+            value: c.difference.value,
+            low: c.difference.low,
+            high: c.difference.high,
+        }),
+    };
+    report::Input {
+        device: report::Device {
+            name: device.name.clone(),
+            driver: device.driver.clone(),
+            backend: device.backend.clone(),
+            kind: device.kind.clone(),
+        },
+        dataset: report::DatasetSummary {
+            path: dataset.root.display().to_string(),
+            classes: dataset.classes.clone(),
+            train: dataset.train.len(),
+            holdout: dataset.holdout.len(),
+            test: dataset.test.len(),
+            size: prepared.net.input().size,
+            channels: prepared.net.input().channels,
+        },
+        space: prepared.space.name.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        seconds: report::Seconds {
+            table: seconds.table,
+            supernet: seconds.supernet,
+            search: seconds.search,
+            r#final: seconds.r#final,
+            compare: seconds.compare,
+        },
+        initial: report::InitialSummary {
+            latency_ms: initial.latency_ms,
+            macs: initial.macs,
+            params: initial.params,
+            holdout_accuracy: initial.accuracy.shared.unwrap_or(0.0),
+        },
+        comparison: result.compare.iter().map(compared).collect(),
+        ..report::Input::default()
+    }
+}

@@ -1,0 +1,83 @@
+//! Device, images and super-network: what every step of a run works on.
+
+use super::config::Config;
+use super::error::RunError;
+use super::events::{Event, Listener, Phase};
+use crate::data::{self, Dataset, Format, Images, Normalisation};
+use crate::gpu::{Gpu, Options};
+use crate::graph::{Graph, lower};
+use crate::kernels::Tuning;
+use crate::space::{Space, Supernet};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// What every step works on.
+pub(super) struct Prepared {
+    pub(super) gpu: Gpu,
+    pub(super) tuning: Tuning,
+    pub(super) space: Space,
+    pub(super) net: Supernet,
+    pub(super) graph: Graph,
+    pub(super) dataset: Dataset,
+    pub(super) train: Arc<Images>,
+    pub(super) holdout: Arc<Images>,
+    pub(super) test: Arc<Images>,
+    pub(super) normalisation: Normalisation,
+}
+
+/// Decoded images kept in memory at most; what is over is decoded again each time.
+const CACHE_BYTES: usize = 768 << 20;
+
+/// The space with the changes that the configuration makes.
+pub(super) fn space(config: &Config) -> Result<(Space, u32), RunError> {
+    let mut space = Space::open(&config.space)?;
+    if let Some(epochs) = config.epochs {
+        space.train.epochs = epochs;
+    }
+    if let Some(epochs) = config.final_epochs {
+        space.train.final_epochs = epochs;
+    }
+    let size = config.size.unwrap_or(space.size);
+    space.validate_size(&config.space, size)?;
+    Ok((space, size))
+}
+
+/// Opens the device, unless one is given, and reads the images.
+pub(super) fn prepare(config: &Config, gpu: Option<Gpu>, listener: &mut dyn Listener) -> Result<Prepared, RunError> {
+    let (space, size) = space(config)?;
+    let gpu = match gpu {
+        Some(gpu) => gpu,
+        None => Gpu::open(Options { device: config.device, portable: false })?,
+    };
+    if gpu.adapter().is_software() {
+        let text = format!("{} is a software adapter: latencies are this processor's, not a GPU's", gpu.adapter());
+        listener.event(&Event::Note { text });
+    }
+    let options = data::Options { seed: config.seed, holdout: space.search.holdout_images as usize };
+    let dataset = data::open(&config.data, &options)?;
+    let channels = data::detect_channels(&dataset)?;
+    let format = Format { size, channels };
+
+    listener.event(&Event::Begin { phase: Phase::Images });
+    let start = std::time::Instant::now();
+    let all = (dataset.train.len() + dataset.holdout.len() + dataset.test.len()) as f64;
+    let listener = RefCell::new(listener);
+    let mut before = 0;
+    let mut load = |samples: &[data::Sample]| -> Result<Arc<Images>, RunError> {
+        let progress = |done: usize, _: usize| {
+            listener.borrow_mut().event(&Event::Progress { done: (before + done) as f64, all });
+        };
+        let images = Images::load(samples, format, config.threads, CACHE_BYTES, &progress)?;
+        before += samples.len();
+        Ok(Arc::new(images))
+    };
+    let (train, holdout, test) = (load(&dataset.train)?, load(&dataset.holdout)?, load(&dataset.test)?);
+    let seconds = start.elapsed().as_secs_f64();
+    listener.into_inner().event(&Event::End { phase: Phase::Images, seconds });
+
+    let net = space.supernet(size, channels, dataset.classes.len() as u32);
+    let graph = lower(&net, &net.full());
+    let normalisation = train.statistics();
+    let tuning = Tuning::for_adapter(gpu.adapter());
+    Ok(Prepared { gpu, tuning, space, net, graph, dataset, train, holdout, test, normalisation })
+}

@@ -1,0 +1,136 @@
+//! `result.json`. Accuracies are shares of 1; every latency in it was measured.
+
+use crate::gpu::Adapter;
+use serde::Serialize;
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunResult {
+    /// Version of the format.
+    pub version: u32,
+    /// The device that was measured.
+    pub device: Adapter,
+    /// Wall-clock seconds of each step.
+    pub seconds: Seconds,
+    /// The initial network.
+    pub initial: InitialNetwork,
+    /// A network for each budget, in the order given.
+    pub networks: Vec<FoundNetwork>,
+    /// What the search had to beat.
+    pub compare: Vec<ComparedNetwork>,
+}
+
+/// Wall-clock seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Seconds {
+    /// Timing operations.
+    pub table: f64,
+    /// Training the super-network.
+    pub supernet: f64,
+    /// Sampling and scoring.
+    pub search: f64,
+    /// Final trainings.
+    pub r#final: f64,
+    /// The comparison's trainings.
+    pub compare: f64,
+}
+
+/// The initial network with the shared weights.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct InitialNetwork {
+    /// Measured latency.
+    pub latency_ms: f64,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Parameters.
+    pub params: u64,
+    /// Accuracy with the shared weights.
+    pub accuracy: Accuracy,
+}
+
+/// Accuracies, shares of 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Accuracy {
+    /// With the shared weights, on the held-out images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<f64>,
+    /// After training, on the held-out images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holdout: Option<f64>,
+    /// After training, on the test images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<f64>,
+}
+
+/// A budget of the result.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ResultBudget {
+    /// As it was asked for.
+    pub text: String,
+    /// `latency`, `MACs` or `parameters`.
+    pub resource: String,
+    /// The limit in the resource's unit.
+    pub limit: f64,
+    /// The limit in milliseconds, where the budget is a latency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<f64>,
+}
+
+/// A network that was found and trained.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FoundNetwork {
+    /// Its budget.
+    pub budget: ResultBudget,
+    /// Measured latency.
+    pub latency_ms: f64,
+    /// 90th percentile.
+    pub latency_p90_ms: f64,
+    /// What the table predicted, corrected by whole networks.
+    pub predicted_ms: f64,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Parameters.
+    pub params: u64,
+    /// Accuracies.
+    pub accuracy: Accuracy,
+    /// Cross-entropy on the held-out images with the shared weights, scored again after the search.
+    pub shared_loss: f64,
+    /// Half of the 95 % interval of the test accuracy.
+    pub interval: f64,
+    /// Its folder in the run's.
+    pub path: String,
+}
+
+/// Found network less another, paired over the same test images, with its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// Difference of the test accuracies.
+    pub value: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// A network that the search has to beat, trained as the found one was.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ComparedNetwork {
+    /// `initial`, `uniform` or `random`.
+    pub name: String,
+    /// Index of the found network that it is compared with.
+    pub network: usize,
+    /// Measured latency.
+    pub latency_ms: f64,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Parameters.
+    pub params: u64,
+    /// Accuracies.
+    pub accuracy: Accuracy,
+    /// Cross-entropy on the held-out images with the shared weights.
+    pub shared_loss: f64,
+    /// Half of the 95 % interval of the test accuracy.
+    pub interval: f64,
+    /// The found network's test accuracy less this one's.
+    pub difference: Difference,
+}

@@ -1,0 +1,114 @@
+//! Many networks scored in one pass with the shared weights, each with statistics of its own.
+
+use super::error::RunError;
+use super::prepare::Prepared;
+use crate::graph::{Scoring, Weights};
+use crate::search::{BoxError, Score, Scorer};
+use crate::space::{Arch, LayerShape};
+use crate::task;
+use crate::train::Recalibration;
+
+/// Bytes of one feature map at most: WebGPU's smallest limit of a binding, halved.
+const MAP_BYTES: u64 = 64 << 20;
+/// Networks of a pass at most.
+const GROUPS: u32 = 8;
+
+/// Scores networks on held-out images after recalibration on training images.
+pub(super) struct SharedScorer {
+    scoring: Scoring,
+    shapes_of: Box<dyn Fn(&Arch) -> Vec<LayerShape>>,
+    filler: Arch,
+    recalibration: Vec<Vec<f32>>,
+    held_out: Vec<Vec<f32>>,
+    labels: Vec<u32>,
+    classes: usize,
+}
+
+/// How thoroughly networks are scored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Thoroughness {
+    pub(super) recalibration: u32,
+    pub(super) held_out: u32,
+}
+
+impl SharedScorer {
+    /// Makes the passes ready; images are rendered once.
+    pub(super) fn new(prepared: &Prepared, weights: &Weights, thoroughness: Thoroughness) -> Result<Self, RunError> {
+        let recalibration = Recalibration { images: &prepared.train, count: thoroughness.recalibration }.indices();
+        let held_out = Recalibration { images: &prepared.holdout, count: thoroughness.held_out }.indices();
+        let per_image = prepared
+            .graph
+            .tensors
+            .iter()
+            .map(|t| u64::from(t.size * t.size * t.channels.div_ceil(4) * 16))
+            .max()
+            .expect("a graph has tensors");
+        let most = (MAP_BYTES / per_image).max(1) as u32;
+        let group_images = (recalibration.len() as u32).min(held_out.len() as u32).min(256).min(most);
+        let groups = (most / group_images).clamp(1, GROUPS);
+        let scoring = Scoring::new(&prepared.gpu, prepared.graph.clone(), &prepared.tuning, [groups, group_images])?;
+        scoring.load(weights)?;
+
+        let chunk = group_images as usize;
+        let render = |images: &crate::data::Images, indices: &[u32]| -> Result<Vec<f32>, RunError> {
+            // A last pass is filled up with its first image; its logits are cut off.
+            let mut indices = indices.to_vec();
+            indices.resize(chunk, indices[0]);
+            Ok(images.batch(&indices, &prepared.normalisation, None)?.images)
+        };
+        let labels = held_out.iter().map(|index| prepared.holdout.labels()[*index as usize]).collect();
+        let recalibration = recalibration.chunks_exact(chunk).map(|i| render(&prepared.train, i));
+        let held_out = held_out.chunks(chunk).map(|i| render(&prepared.holdout, i));
+        let net = prepared.net.clone();
+        Ok(Self {
+            scoring,
+            filler: prepared.net.smallest(),
+            shapes_of: Box::new(move |arch| net.shapes(arch)),
+            recalibration: recalibration.collect::<Result<_, _>>()?,
+            held_out: held_out.collect::<Result<_, _>>()?,
+            labels,
+            classes: prepared.dataset.classes.len(),
+        })
+    }
+
+    /// Scores up to `groups` networks in one go.
+    fn pass(&self, archs: &[Arch]) -> Result<Vec<Score>, RunError> {
+        let groups = self.scoring.groups() as usize;
+        let filled = archs.iter().chain(std::iter::repeat(&self.filler)).take(groups);
+        let shapes: Vec<Vec<LayerShape>> = filled.map(&self.shapes_of).collect();
+        self.scoring.set_networks(&shapes.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        for (pass, images) in self.recalibration.iter().enumerate() {
+            self.scoring.recalibrate(images, pass as u32);
+        }
+        let mut logits: Vec<Vec<f32>> = vec![Vec::new(); archs.len()];
+        for images in &self.held_out {
+            let all = self.scoring.logits(images)?;
+            let per_group = all.len() / groups;
+            for (own, group) in logits.iter_mut().zip(all.chunks(per_group)) {
+                own.extend_from_slice(group);
+            }
+        }
+        Ok(logits
+            .iter()
+            .map(|logits| {
+                let evaluation =
+                    task::evaluate(&logits[..self.labels.len() * self.classes], &self.labels, self.classes);
+                Score { loss: evaluation.loss, accuracy: evaluation.accuracy }
+            })
+            .collect())
+    }
+}
+
+impl SharedScorer {
+    /// Scores networks, in passes of as many as fit.
+    pub(super) fn score_all(&self, archs: &[Arch]) -> Result<Vec<Score>, RunError> {
+        let passes = archs.chunks(self.scoring.groups() as usize).map(|chunk| self.pass(chunk));
+        Ok(passes.collect::<Result<Vec<_>, _>>()?.concat())
+    }
+}
+
+impl Scorer for SharedScorer {
+    fn score(&mut self, archs: &[Arch]) -> Result<Vec<Score>, BoxError> {
+        Ok(self.score_all(archs)?)
+    }
+}

@@ -208,7 +208,7 @@ impl Gpu {
 
     /// New memory that holds `values`.
     pub fn upload<T: bytemuck::NoUninit>(&self, name: &str, values: &[T]) -> Result<Buf, GpuError> {
-        let buf = self.allocate(name, std::mem::size_of_val(values) as u64)?;
+        let buf = self.allocate(name, size_of_val(values) as u64)?;
         self.write(&buf, values);
         Ok(buf)
     }

@@ -64,14 +64,13 @@ impl Program {
     /// Submits all launches `repeats` times over in one submit and returns without waiting.
     pub fn run_repeated(&self, repeats: u32) {
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        for _ in 0..repeats {
-            for steps in self.steps.chunks(PASS_LAUNCHES) {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                for step in steps {
-                    pass.set_pipeline(&step.pipeline.raw);
-                    pass.set_bind_group(0, &step.bindings, &[]);
-                    pass.dispatch_workgroups(step.groups[0], step.groups[1], step.groups[2]);
-                }
+        let mut steps = (0..repeats).flat_map(|_| &self.steps).peekable();
+        while steps.peek().is_some() {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for step in steps.by_ref().take(PASS_LAUNCHES) {
+                pass.set_pipeline(&step.pipeline.raw);
+                pass.set_bind_group(0, &step.bindings, &[]);
+                pass.dispatch_workgroups(step.groups[0], step.groups[1], step.groups[2]);
             }
         }
         self.gpu.queue().submit([encoder.finish()]);

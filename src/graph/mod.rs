@@ -14,7 +14,7 @@ mod session; // programs for training, scoring and deployment
 pub use lower::lower;
 pub use params::{Active, Param, Role, Weights, initial_weights};
 pub use plan::{Slots, Value};
-pub use session::{Deployed, Footprint, NetworkError, Scoring, Training, TrainingOptions};
+pub use session::{BatchStatistics, Deployed, Footprint, NetworkError, Scoring, Training, TrainingOptions};
 
 use crate::kernels::RowId;
 use crate::kernels::conv::Conv;

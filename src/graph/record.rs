@@ -16,6 +16,8 @@ pub(super) enum Mode {
     Batch,
     /// The running ones.
     Running,
+    /// What was loaded into the place of the batch's.
+    Frozen,
 }
 
 /// All that launches are recorded with.
@@ -146,7 +148,7 @@ impl Recorder<'_> {
                     norm::statistics(rec, self.tuning, &norm, self.widths, io);
                 }
                 let statistics = match (mode, &moments, &running) {
-                    (Mode::Batch, Some(moments), _) => Source::Batch(moments),
+                    (Mode::Batch | Mode::Frozen, Some(moments), _) => Source::Batch(moments),
                     (Mode::Running, _, Some(running)) => Source::Running(running),
                     _ => Source::Batch(self.moments),
                 };

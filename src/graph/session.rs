@@ -142,7 +142,21 @@ impl Memory {
         }
         gpu.write(&self.params, &weights.values);
         self.write_running(gpu, graph, &weights.running);
+        self.write_moments(gpu, graph, &weights.running);
         Ok(())
+    }
+
+    /// Running statistics in the place of a batch's, as if over endlessly many images: none of them
+    /// has a share in them, so no gradient flows through. A batch's own overwrite them.
+    fn write_moments(&self, gpu: &Gpu, graph: &Graph, running: &[Vec<f32>]) {
+        let groups = self.images / self.group_images;
+        for (index, values) in running.iter().enumerate() {
+            let offset = graph.statistics_offset(index, 3 * groups);
+            let bytes = statistics_bytes(graph.statistics[index].channels, 3 * groups);
+            let mut moments = values.clone();
+            moments.resize(values.len() / 2 * 3, f32::MAX);
+            gpu.write(&self.moments.range(offset, bytes, "moments"), &moments.repeat(groups as usize));
+        }
     }
 
     /// The same running statistics for every group.
@@ -200,8 +214,19 @@ pub struct TrainingOptions {
     pub rule: Rule,
     /// Label smoothing.
     pub smoothing: f32,
+    /// Which statistics normalise.
+    pub statistics: BatchStatistics,
     /// Tile sizes.
     pub tuning: Tuning,
+}
+
+/// Which statistics a training normalises with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchStatistics {
+    /// Those of each batch; they also update the running ones.
+    OfBatch,
+    /// The running ones of the weights loaded, held fixed: every image's gradient is then its own.
+    Frozen,
 }
 
 /// A graph made ready for training steps.
@@ -221,7 +246,11 @@ pub struct Training {
 impl Training {
     /// Allocates and records everything once.
     pub fn new(gpu: &Gpu, graph: Graph, options: TrainingOptions) -> Result<Self, NetworkError> {
-        let TrainingOptions { batch, rule, smoothing, tuning } = options;
+        let TrainingOptions { batch, rule, smoothing, statistics, tuning } = options;
+        let mode = match statistics {
+            BatchStatistics::OfBatch => Mode::Batch,
+            BatchStatistics::Frozen => Mode::Frozen,
+        };
         let mut actions: Vec<Access> = graph.ops.iter().map(Op::forward_access).collect();
         actions.push(Access { reads: vec![Value::Of(graph.logits)], writes: vec![Value::Gradient(graph.logits)] });
         actions.extend(graph.ops.iter().rev().map(|op| op.backward_access(&graph)));
@@ -249,7 +278,7 @@ impl Training {
         {
             let recorder = memory.recorder(&graph, &tuning);
             for op in &graph.ops {
-                recorder.forward(&mut rec, op, Mode::Batch);
+                recorder.forward(&mut rec, op, mode);
             }
             rec.scope("loss");
             let io = CrossEntropy {
@@ -506,6 +535,11 @@ impl Deployed {
     /// Its launches, for measuring.
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// Its launches alone.
+    pub fn into_program(self) -> Program {
+        self.program
     }
 
     /// Bytes that it holds.

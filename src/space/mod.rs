@@ -2,12 +2,12 @@
 //!
 //! Pure values: nothing here knows of a GPU, of images or of a search strategy.
 
-pub mod dropout;
-pub mod operation; // one deployed operation: the unit of MACs, parameters and the latency table
 pub mod settings; // the search and training settings that a space carries
-pub mod shape; // the sizes that an architecture gives to every layer
 pub mod spec; // the TOML file of a space and the presets shipped
-pub mod supernet; // layers, coordinates, architectures // widths drawn for ordered dropout
+pub mod supernet; // layers, coordinates, architectures
+pub mod shape; // the sizes that an architecture gives to every layer
+pub mod operation; // one deployed operation: the unit of MACs, parameters and the latency table
+pub mod dropout; // widths drawn for ordered dropout
 
 pub use dropout::WidthSampler;
 pub use operation::{Operation, OperationKind};

@@ -3,7 +3,7 @@
 use super::schedule::Schedule;
 use crate::data::{Augment, DataError, Epoch, Images, Loader, Normalisation};
 use crate::gpu::Gpu;
-use crate::graph::{Footprint, Graph, NetworkError, Training, TrainingOptions, Weights};
+use crate::graph::{BatchStatistics, Footprint, Graph, NetworkError, Training, TrainingOptions, Weights};
 use crate::kernels::Tuning;
 use crate::kernels::optimizer::{Control, Rule};
 use crate::space::{Arch, LayerShape, Optimizer, Supernet, TrainSettings, WidthSampler};
@@ -112,7 +112,13 @@ impl<'a> Trainer<'a> {
         let training = Training::new(
             gpu,
             graph,
-            TrainingOptions { batch, rule, smoothing: settings.label_smoothing, tuning: options.tuning },
+            TrainingOptions {
+                batch,
+                rule,
+                smoothing: settings.label_smoothing,
+                statistics: BatchStatistics::OfBatch,
+                tuning: options.tuning,
+            },
         )?;
         training.load(weights)?;
         let steps = (options.images.len() as u64 / u64::from(batch)) * u64::from(options.epochs);
@@ -129,6 +135,11 @@ impl<'a> Trainer<'a> {
     /// Bytes that it holds on the device.
     pub fn footprint(&self) -> Footprint {
         self.training.footprint()
+    }
+
+    /// Epochs done.
+    pub fn epochs_done(&self) -> u32 {
+        self.epoch
     }
 
     /// Whether all epochs are done.

@@ -1,0 +1,12 @@
+//! All tests that need more than one module, in one binary: a device is opened once.
+
+mod data; // folders made on the spot: layouts, splits, decoding, augmentation, batches
+mod gradients; // the reference's backward passes against differences of its forward ones
+mod harness; // one device, operands full of traps, comparison, and the tests of the comparison
+mod golden; // ten training steps against PyTorch's
+mod kernels; // every kernel against its reference, with several tile sizes
+mod report; // the page, on made-up numbers
+mod search; // strategies on fakes
+mod shaders; // every WGSL file against its host and the back ends; needs no device
+mod supernet; // masked equals extracted, forward and backward
+mod tidy; // rules of the house that a machine can check

@@ -1,5 +1,6 @@
 //! All tests that need more than one module, in one binary: a device is opened once.
 
+mod cli; // the programs as a user runs them
 mod data; // folders made on the spot: layouts, splits, decoding, augmentation, batches
 mod gradients; // the reference's backward passes against differences of its forward ones
 mod harness; // one device, operands full of traps, comparison, and the tests of the comparison

@@ -1,0 +1,200 @@
+//! The programs as a user runs them: exit codes, messages, and one search from end to end.
+
+use image::{GrayImage, Luma};
+use netadapt::rng::{Purpose, stream};
+use rand::RngExt;
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// A space whose networks train in a second.
+const SPACE: &str = include_str!("../../assets/golden/space.toml");
+
+fn netadapt(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_netadapt")).args(arguments).output().expect("the program starts")
+}
+
+/// Two classes, bright in one half or the other, `count` images each.
+fn dataset(root: &Path, count: u64) {
+    for (label, class) in ["left", "right"].iter().enumerate() {
+        for split in ["train", "test"] {
+            let folder = root.join(split).join(class);
+            std::fs::create_dir_all(&folder).expect("a folder can be made");
+            for n in 0..count {
+                let mut rng = stream(n, Purpose::Data, label as u64, u64::from(split == "test"));
+                let image = GrayImage::from_fn(12, 12, |x, _| {
+                    let bright = (x < 6) == (label == 0);
+                    Luma([(if bright { 150 } else { 50 }) + rng.random_range(0..100u8)])
+                });
+                image.save(folder.join(format!("{n}.png"))).expect("an image can be written");
+            }
+        }
+    }
+}
+
+/// A set and a space file in a folder of their own.
+fn scene() -> (TempDir, String, String) {
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    dataset(&dir.path().join("data"), 60);
+    let space = SPACE
+        .replace("samples = 1", "samples = 4")
+        .replace("holdout_images = 1", "holdout_images = 16")
+        .replace("score_images = 1", "score_images = 16")
+        .replace("recalibration_images = 1", "recalibration_images = 16")
+        .replace("final_epochs = 1", "final_epochs = 3")
+        .replace("\nepochs = 1", "\nepochs = 3");
+    std::fs::write(dir.path().join("space.toml"), space).expect("a file can be written");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (data, space) = (path("data"), path("space.toml"));
+    (dir, data, space)
+}
+
+/// The program must end with `code` and a message that has all of `words`, and never panic.
+fn fails(output: &Output, code: i32, words: &[&str]) {
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    assert!(!message.contains("panicked"), "{message}");
+    for word in words {
+        assert!(message.contains(word), "`{word}` is not in: {message}");
+    }
+}
+
+fn search(data: &str, space: &str, out: &Path, more: &[&str]) -> Output {
+    let out = out.display().to_string();
+    let mut arguments = vec!["search", data, "--preset", space, "--out", &out];
+    arguments.extend(more);
+    netadapt(&arguments)
+}
+
+#[test]
+fn a_search_from_a_folder_to_its_result() {
+    let (dir, data, space) = scene();
+    let run = |name: &str| {
+        let out = dir.path().join(name);
+        let output = search(&data, &space, &out, &["--budget", "70%MAC", "--compare", "initial,uniform,random", "--json"]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{message}");
+        let events = String::from_utf8(output.stdout).expect("events are text");
+        (out, events)
+    };
+    let (out, events) = run("first");
+    let last: serde_json::Value = serde_json::from_str(events.lines().last().expect("there are events")).expect("JSON");
+    assert_eq!(last["event"], "result");
+    let result: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(out.join("result.json")).expect("the result is there")).expect("JSON");
+    let network = &result["networks"][0];
+    let (macs, full) = (network["macs"].as_f64().unwrap(), result["initial"]["macs"].as_f64().unwrap());
+    assert!(macs <= 0.7 * full && macs > 0.4 * full, "{macs} of {full}");
+    assert!(network["accuracy"]["test"].as_f64().unwrap() > 0.9, "two halves are easily told apart: {network}");
+    assert!(network["latency_ms"].as_f64().unwrap() > 0.0);
+    assert_eq!(result["compare"].as_array().unwrap().len(), 3);
+    for file in [
+        "config.toml", "env.json", "data.json", "events.jsonl", "results.csv", "measurements.jsonl", "candidates.csv",
+        "initial/architecture.json", "initial/model.safetensors", "networks/0/architecture.json",
+        "networks/0/model.safetensors", "networks/0/metrics.json", "report.html", "report.json",
+    ] {
+        assert!(out.join(file).exists(), "{file} is missing");
+    }
+
+    let (again, _) = run("second");
+    let candidates = |out: &Path| std::fs::read(out.join("candidates.csv")).expect("the candidates are there");
+    assert_eq!(candidates(&out), candidates(&again), "the same seed scores the same candidates, bit for bit");
+
+    let occupied = search(&data, &space, &out, &["--budget", "70%MAC"]);
+    fails(&occupied, 1, &["holds a run already", "--out"]);
+}
+
+#[test]
+fn a_latency_budget_is_kept_or_refused_before_any_training() {
+    let (dir, data, space) = scene();
+    let out = dir.path().join("run");
+    let output = search(&data, &space, &out, &["--budget", "90%", "--epochs", "1", "--final-epochs", "1"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let iterates = std::fs::read_to_string(out.join("iterates.csv")).expect("the iterates are there");
+    let measured: f64 = iterates.lines().last().unwrap().split(',').nth(3).unwrap().parse().unwrap();
+    let result: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("result.json")).unwrap()).unwrap();
+    let limit = result["networks"][0]["budget"]["latency_ms"].as_f64().unwrap();
+    assert!(measured <= limit, "{measured} ms is over {limit} ms");
+
+    let start = std::time::Instant::now();
+    let refused = search(&data, &space, &dir.path().join("refused"), &["--budget", "1ns"]);
+    fails(&refused, 2, &["1ns"]);
+    let refused = search(&data, &space, &dir.path().join("refused"), &["--budget", "0.1us"]);
+    fails(&refused, 3, &["out of reach"]);
+    assert!(!dir.path().join("refused/results.csv").exists(), "nothing was trained");
+    assert!(start.elapsed().as_secs() < 60);
+}
+
+#[test]
+fn bad_sets_end_with_code_5_and_name_the_file() {
+    let (dir, data, space) = scene();
+    let out = dir.path().join("run");
+    let missing = search(&dir.path().join("nowhere").display().to_string(), &space, &out, &["--budget", "50%MAC"]);
+    fails(&missing, 5, &["nowhere"]);
+
+    let spoil = |name: &str, change: &dyn Fn(&Path)| {
+        let root = dir.path().join(name);
+        dataset(&root, 30);
+        change(&root);
+        search(&root.display().to_string(), &space, &out, &["--budget", "50%MAC"])
+    };
+    let empty = spoil("empty", &|root| std::fs::create_dir(root.join("train/middle")).unwrap());
+    fails(&empty, 5, &["middle"]);
+    let one = spoil("one", &|root| {
+        std::fs::remove_dir_all(root.join("train/right")).unwrap();
+        std::fs::remove_dir_all(root.join("test/right")).unwrap();
+    });
+    fails(&one, 5, &["class"]);
+    let text = spoil("text", &|root| std::fs::write(root.join("train/left/note.png"), "not an image").unwrap());
+    fails(&text, 5, &["note.png"]);
+    let nothing = spoil("nothing", &|root| std::fs::write(root.join("train/left/zero.jpg"), "").unwrap());
+    fails(&nothing, 5, &["zero.jpg"]);
+    let truncated = spoil("truncated", &|root| {
+        let whole = image::open(root.join("train/left/0.png")).unwrap();
+        let path = root.join("train/left/cut.jpg");
+        whole.save(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() * 3 / 4]).unwrap();
+    });
+    fails(&truncated, 5, &["cut.jpg"]);
+    assert!(!out.exists(), "a refused set leaves no run behind");
+    assert!(Path::new(&data).exists());
+}
+
+#[test]
+fn bad_arguments_end_with_code_2() {
+    let (dir, data, space) = scene();
+    let out = dir.path().join("run");
+    fails(&search(&data, &space, &out, &["--budget", "8parsecs"]), 2, &["8parsecs", "8ms"]);
+    fails(&search(&data, "no-such-space", &out, &["--budget", "50%"]), 2, &["no-such-space", "tiny"]);
+    let text = std::fs::read_to_string(&space).unwrap().replace("size = 12", "size = 12\ncolour = 3");
+    let unknown = dir.path().join("unknown.toml");
+    std::fs::write(&unknown, text).unwrap();
+    fails(&search(&data, &unknown.display().to_string(), &out, &["--budget", "50%"]), 2, &["colour", "unknown"]);
+    fails(&search(&data, &space, &out, &["--budget", "50%", "--size", "1"]), 2, &["size", "2"]);
+}
+
+#[test]
+fn without_a_device_the_code_is_4() {
+    let (dir, data, space) = scene();
+    let out = dir.path().join("run");
+    fails(&search(&data, &space, &out, &["--budget", "50%", "--device", "99"]), 4, &["99", "netadapt devices"]);
+    if cfg!(target_os = "linux") {
+        let out = out.display().to_string();
+        let output = Command::new(env!("CARGO_BIN_EXE_netadapt"))
+            .args(["search", &data, "--preset", &space, "--out", &out, "--budget", "50%"])
+            .env("VK_DRIVER_FILES", "/nowhere.json")
+            .env("VK_ICD_FILENAMES", "/nowhere.json")
+            .output()
+            .expect("the program starts");
+        fails(&output, 4, &["no usable GPU", "mesa-vulkan-drivers"]);
+    }
+}
+
+#[test]
+fn devices_are_listed() {
+    let output = netadapt(&["devices", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let adapters: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(adapters[0]["name"].is_string() && adapters[0]["backend"] != "gl");
+}

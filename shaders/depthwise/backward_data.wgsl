@@ -4,16 +4,25 @@
 //
 // where the divisions leave no rest, for the kept channels of image n.
 //
-// dz (N, P, Q, C), w (K, K, C), dx (N, H, W, C). One invocation owns SEGMENT neighbours of one input
-// row in one quad of channels; the lanes of a workgroup share image and quad.
+// dz (N, P, Q, C), w (K, K, C), dx (N, H, W, C). One invocation owns a strip: `rows` rows of dx, SEGMENT
+// neighbours each, in one quad of channels. It walks down dz, loads each row once and adds it to the
+// KERNEL rows of dx that it reaches. Lanes run over the kept quads of one image first, then over strips.
 
 override LANES: u32 = 8u;
+// A multiple of the stride, unless it is a whole row.
 override SEGMENT: u32 = 7u;
 override KERNEL: u32 = 3u;
 override STRIDE: u32 = 1u;
+// 1 where a segment is a whole row: nothing lies past its ends.
+override WHOLE: u32 = 0u;
 
 const MAX_SEGMENT: u32 = 8u;
 const MAX_SPAN: u32 = 14u; // MAX_SEGMENT - 1 + 7
+const MAX_KERNEL: u32 = 7u;
+
+alias Row = array<vec4f, MAX_SEGMENT>;
+alias Span = array<vec4f, MAX_SPAN>;
+alias Taps = array<vec4f, MAX_KERNEL>;
 
 struct Params {
     height: u32,
@@ -24,6 +33,7 @@ struct Params {
     channels: u32,
     kept_row: u32,
     kernel_row: u32,
+    rows: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -32,53 +42,158 @@ struct Params {
 @group(0) @binding(3) var<storage, read> weight: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> dx: array<vec4f>;
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
-    let image = group.z;
-    let quad = group.y;
-    let kept = min(widths[params.kept_row + image], params.channels);
-    if quad >= quads(kept) {
-        return;
+// Row ky of the weights.
+fn load_taps(taps: ptr<function, Taps>, ky: u32, border: u32, quad: u32) {
+    for (var kx = 0u; kx < KERNEL; kx++) {
+        let inside = kx >= border && kx + border < KERNEL;
+        (*taps)[kx] = select(vec4f(0.0), weight[(ky * KERNEL + kx) * params.quads + quad], inside);
     }
-    let segments = (params.width + SEGMENT - 1u) / SEGMENT;
-    let item = group.x * LANES + lane.x;
-    if item >= segments * params.height {
-        return;
-    }
-    let h = item / segments;
-    let first_w = item % segments * SEGMENT;
-    let border = (KERNEL - widths[params.kernel_row + image]) / 2u;
-    // Column of the output, times the stride, under the first neighbour's last tap.
-    let left = i32(first_w + KERNEL / 2u) - i32(KERNEL - 1u);
+}
 
-    var acc: array<vec4f, MAX_SEGMENT>;
-    for (var s = 0u; s < SEGMENT; s++) {
-        acc[s] = vec4f(0.0);
-    }
-    for (var ky = border; ky < KERNEL - border; ky++) {
-        let bottom = i32(h + KERNEL / 2u) - i32(ky);
-        let p = u32(max(bottom, 0)) / STRIDE;
-        let row_inside = bottom >= 0 && p * STRIDE == u32(bottom) && p < params.out_height;
-        let at_row = (image * params.out_height + select(0u, p, row_inside)) * params.out_width;
-        var span: array<vec4f, MAX_SPAN>;
-        for (var i = 0u; i < SEGMENT - 1u + KERNEL; i++) {
-            let column = left + i32(i);
-            let q = u32(max(column, 0)) / STRIDE;
-            let inside = row_inside && column >= 0 && q * STRIDE == u32(column) && q < params.out_width;
-            span[i] = select(vec4f(0.0), dz[(at_row + select(0u, q, inside)) * params.quads + quad], inside);
+// The stretch of a row of dz that reaches the segment.
+fn load_span(span: ptr<function, Span>, at_row: u32, first_w: u32, quad: u32) {
+    let before = KERNEL / 2u / STRIDE;
+    let left = i32(first_w / STRIDE) - i32(before);
+    for (var i = 0u; i < (SEGMENT - 1u + KERNEL / 2u) / STRIDE + before + 1u; i++) {
+        if WHOLE != 0u && (i < before || i > (SEGMENT - 1u) / STRIDE + before) {
+            (*span)[i] = vec4f(0.0);
+        } else {
+            let q = left + i32(i);
+            let inside = q >= 0 && q < i32(params.out_width);
+            let column = select(0u, u32(q), inside);
+            (*span)[i] = select(vec4f(0.0), dz[(at_row + column) * params.quads + quad], inside);
         }
+    }
+}
+
+// Adds a row of dz to a row of dx through row ky of the weights.
+fn add(acc: ptr<function, Row>, span: ptr<function, Span>, taps: ptr<function, Taps>, ky: u32, border: u32) {
+    // Column q of dz and tap kx reach column q * s + kx - pad of dx.
+    let shift = KERNEL / 2u + KERNEL / 2u / STRIDE * STRIDE;
+    if ky >= border && ky + border < KERNEL {
         for (var kx = 0u; kx < KERNEL; kx++) {
-            let inside = kx >= border && kx + border < KERNEL;
-            let w = select(vec4f(0.0), weight[(ky * KERNEL + kx) * params.quads + quad], inside);
-            for (var s = 0u; s < SEGMENT; s++) {
-                acc[s] = fma(span[s + KERNEL - 1u - kx], w, acc[s]);
+            let tap = (*taps)[kx];
+            let first = (shift + KERNEL - 1u - kx) % STRIDE;
+            for (var i = 0u; i < (SEGMENT + STRIDE - 1u) / STRIDE; i++) {
+                let s = i * STRIDE + first;
+                if s < SEGMENT {
+                    (*acc)[s] = fma((*span)[(s + shift - kx) / STRIDE], tap, (*acc)[s]);
+                }
             }
         }
     }
-    for (var s = 0u; s < SEGMENT; s++) {
-        if first_w + s < params.width {
-            let at = (image * params.height + h) * params.width + first_w + s;
-            dx[at * params.quads + quad] = keep(acc[s], quad, kept);
+}
+
+struct Strip {
+    image: u32,
+    quad: u32,
+    kept: u32,
+    first_w: u32,
+    first_h: i32,
+    last_h: i32,
+}
+
+fn store(acc: ptr<function, Row>, strip: Strip, h: i32) {
+    if h >= strip.first_h && h < strip.last_h {
+        let at_row = (strip.image * params.height + u32(h)) * params.width;
+        for (var s = 0u; s < SEGMENT; s++) {
+            if strip.first_w + s < params.width {
+                dx[(at_row + strip.first_w + s) * params.quads + strip.quad] = keep((*acc)[s], strip.quad, strip.kept);
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
+    let image = group.z;
+    let kept = min(widths[params.kept_row + image], params.channels);
+    let kept_quads = quads(kept);
+    let segments = (params.width + SEGMENT - 1u) / SEGMENT;
+    let items = kept_quads * segments * ((params.height + params.rows - 1u) / params.rows);
+    // First for the workgroup as a whole: software adapters skip work only where all lanes see the same.
+    if group.x * LANES >= items {
+        return;
+    }
+    let item = group.x * LANES + lane.x;
+    if item >= items {
+        return;
+    }
+    let border = (KERNEL - widths[params.kernel_row + image]) / 2u;
+    let quad = item % kept_quads;
+    let at = item / kept_quads;
+    let first_h = at / segments * params.rows;
+    let last_h = min(first_h + params.rows, params.height);
+    let strip = Strip(image, quad, kept, at % segments * SEGMENT, i32(first_h), i32(last_h));
+
+    var taps0: Taps;
+    var taps1: Taps;
+    var taps2: Taps;
+    var taps3: Taps;
+    var taps4: Taps;
+    var taps5: Taps;
+    var taps6: Taps;
+    load_taps(&taps0, 0u, border, quad);
+    if KERNEL > 1u {
+        load_taps(&taps1, 1u, border, quad);
+        load_taps(&taps2, 2u, border, quad);
+    }
+    if KERNEL > 3u {
+        load_taps(&taps3, 3u, border, quad);
+        load_taps(&taps4, 4u, border, quad);
+    }
+    if KERNEL > 5u {
+        load_taps(&taps5, 5u, border, quad);
+        load_taps(&taps6, 6u, border, quad);
+    }
+    // acc_j belongs to row p * s - pad + j of dx.
+    var acc0: Row;
+    var acc1: Row;
+    var acc2: Row;
+    var acc3: Row;
+    var acc4: Row;
+    var acc5: Row;
+    var acc6: Row;
+    let pad = KERNEL / 2u;
+    let first_p = min((max(first_h, pad) - pad + STRIDE - 1u) / STRIDE, (first_h + pad) / STRIDE);
+    let last_p = (last_h - 1u + pad) / STRIDE;
+    for (var p = first_p; p <= last_p; p++) {
+        if p < params.out_height {
+            var span: Span;
+            load_span(&span, (image * params.out_height + p) * params.out_width, strip.first_w, quad);
+            add(&acc0, &span, &taps0, 0u, border);
+            if KERNEL > 1u {
+                add(&acc1, &span, &taps1, 1u, border);
+                add(&acc2, &span, &taps2, 2u, border);
+            }
+            if KERNEL > 3u {
+                add(&acc3, &span, &taps3, 3u, border);
+                add(&acc4, &span, &taps4, 4u, border);
+            }
+            if KERNEL > 5u {
+                add(&acc5, &span, &taps5, 5u, border);
+                add(&acc6, &span, &taps6, 6u, border);
+            }
+        }
+        let h = i32(p * STRIDE) - i32(pad);
+        store(&acc0, strip, h);
+        if STRIDE == 1u {
+            acc0 = acc1;
+            acc1 = acc2;
+            acc2 = acc3;
+            acc3 = acc4;
+            acc4 = acc5;
+            acc5 = acc6;
+            acc6 = Row();
+        } else {
+            store(&acc1, strip, h + 1);
+            acc0 = acc2;
+            acc1 = acc3;
+            acc2 = acc4;
+            acc3 = acc5;
+            acc4 = acc6;
+            acc5 = Row();
+            acc6 = Row();
         }
     }
 }

@@ -4,19 +4,26 @@
 //
 // for the kept channels of image n; as a deployed operation (DEPLOYED = 1), act(y + bias).
 //
-// x (N, H, W, C), w (K, K, C), y (N, P, Q, C). One invocation owns SEGMENT neighbours of one output
-// row in one quad of channels; the lanes of a workgroup share image and quad, so that weights are
-// read at shared addresses.
+// x (N, H, W, C), w (K, K, C), y (N, P, Q, C). One invocation owns a strip: `rows` output rows of SEGMENT
+// neighbours in one quad of channels. It walks down the input, loads each row once and adds it to all
+// output rows that it reaches. Lanes run over the kept quads of one image first, then over strips.
 
 override LANES: u32 = 8u;
 override SEGMENT: u32 = 7u;
 override KERNEL: u32 = 3u;
 override STRIDE: u32 = 1u;
+// 1 where a segment is a whole row: nothing lies past its ends.
+override WHOLE: u32 = 0u;
 override DEPLOYED: u32 = 0u;
 override ACTIVATION: u32 = 0u;
 
 const MAX_SEGMENT: u32 = 8u;
 const MAX_SPAN: u32 = 21u; // (MAX_SEGMENT - 1) * 2 + 7
+const MAX_KERNEL: u32 = 7u;
+
+alias Row = array<vec4f, MAX_SEGMENT>;
+alias Span = array<vec4f, MAX_SPAN>;
+alias Taps = array<vec4f, MAX_KERNEL>;
 
 struct Params {
     height: u32,
@@ -27,6 +34,7 @@ struct Params {
     channels: u32,
     kept_row: u32,
     kernel_row: u32,
+    rows: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -36,56 +44,163 @@ struct Params {
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> y: array<vec4f>;
 
+// Row KERNEL - 1 - up of the weights.
+fn load_taps(taps: ptr<function, Taps>, up: u32, border: u32, quad: u32) {
+    for (var kx = 0u; kx < KERNEL; kx++) {
+        let inside = kx >= border && kx + border < KERNEL;
+        let at = ((KERNEL - 1u - up) * KERNEL + kx) * params.quads + quad;
+        (*taps)[kx] = select(vec4f(0.0), weight[at], inside);
+    }
+}
+
+// The stretch of an input row under the segment.
+fn load_span(span: ptr<function, Span>, at_row: u32, left: i32, quad: u32) {
+    for (var i = 0u; i < (SEGMENT - 1u) * STRIDE + KERNEL; i++) {
+        if WHOLE != 0u && (i < KERNEL / 2u || i > SEGMENT * STRIDE - 1u + KERNEL / 2u) {
+            (*span)[i] = vec4f(0.0);
+        } else {
+            let w = left + i32(i);
+            let inside = w >= 0 && w < i32(params.width);
+            let column = select(0u, u32(w), inside);
+            (*span)[i] = select(vec4f(0.0), x[(at_row + column) * params.quads + quad], inside);
+        }
+    }
+}
+
+// Adds an input row to an output row through row KERNEL - 1 - up of the weights.
+fn add(acc: ptr<function, Row>, span: ptr<function, Span>, taps: ptr<function, Taps>, up: u32, border: u32) {
+    if up >= border && up + border < KERNEL {
+        for (var kx = 0u; kx < KERNEL; kx++) {
+            let tap = (*taps)[kx];
+            for (var s = 0u; s < SEGMENT; s++) {
+                (*acc)[s] = fma((*span)[s * STRIDE + kx], tap, (*acc)[s]);
+            }
+        }
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let image = group.z;
-    let quad = group.y;
     let kept = min(widths[params.kept_row + image], params.channels);
-    if quad >= quads(kept) {
-        return;
-    }
+    let kept_quads = quads(kept);
     let segments = (params.out_width + SEGMENT - 1u) / SEGMENT;
-    let item = group.x * LANES + lane.x;
-    if item >= segments * params.out_height {
+    let items = kept_quads * segments * ((params.out_height + params.rows - 1u) / params.rows);
+    // First for the workgroup as a whole: software adapters skip work only where all lanes see the same.
+    if group.x * LANES >= items {
         return;
     }
-    let p = item / segments;
-    let first_q = item % segments * SEGMENT;
+    let item = group.x * LANES + lane.x;
+    if item >= items {
+        return;
+    }
+    let quad = item % kept_quads;
+    let strip = item / kept_quads;
+    let first_q = strip % segments * SEGMENT;
+    let first_p = i32(strip / segments * params.rows);
+    let last_p = min(first_p + i32(params.rows), i32(params.out_height));
     let border = (KERNEL - widths[params.kernel_row + image]) / 2u;
-    let left = i32(first_q * STRIDE) - i32(KERNEL / 2u);
+    let pad = i32(KERNEL / 2u);
+    let left = i32(first_q * STRIDE) - pad;
 
-    var acc: array<vec4f, MAX_SEGMENT>;
-    for (var s = 0u; s < SEGMENT; s++) {
-        acc[s] = vec4f(0.0);
+    // taps_u is row KERNEL - 1 - u of the weights: it leads from an input row u rows up.
+    var taps0: Taps;
+    var taps1: Taps;
+    var taps2: Taps;
+    var taps3: Taps;
+    var taps4: Taps;
+    var taps5: Taps;
+    var taps6: Taps;
+    load_taps(&taps0, 0u, border, quad);
+    if KERNEL > 1u {
+        load_taps(&taps1, 1u, border, quad);
+        load_taps(&taps2, 2u, border, quad);
     }
-    for (var ky = border; ky < KERNEL - border; ky++) {
-        let h = i32(p * STRIDE + ky) - i32(KERNEL / 2u);
-        let row_inside = h >= 0 && h < i32(params.height);
-        let at_row = (image * params.height + select(0u, u32(h), row_inside)) * params.width;
-        // The stretch of the input row under the segment.
-        var span: array<vec4f, MAX_SPAN>;
-        for (var i = 0u; i < (SEGMENT - 1u) * STRIDE + KERNEL; i++) {
-            let w = left + i32(i);
-            let inside = row_inside && w >= 0 && w < i32(params.width);
-            let column = select(0u, u32(w), inside);
-            span[i] = select(vec4f(0.0), x[(at_row + column) * params.quads + quad], inside);
+    if KERNEL > 3u {
+        load_taps(&taps3, 3u, border, quad);
+        load_taps(&taps4, 4u, border, quad);
+    }
+    if KERNEL > 5u {
+        load_taps(&taps5, 5u, border, quad);
+        load_taps(&taps6, 6u, border, quad);
+    }
+    // acc_j belongs to output row p + j.
+    var acc0: Row;
+    var acc1: Row;
+    var acc2: Row;
+    var acc3: Row;
+    var acc4: Row;
+    var acc5: Row;
+    var acc6: Row;
+    let window = i32((KERNEL + STRIDE - 1u) / STRIDE);
+    // The first row whose window holds an input row and one of the strip's.
+    for (var p = max(first_p - window + 1, -pad / i32(STRIDE)); p < last_p; p++) {
+        // The lowest input row that output row p needs; where the stride is 2, the one above comes with it.
+        let h = p * i32(STRIDE) + pad;
+        let at_row = (image * params.height + u32(h)) * params.width;
+        if STRIDE == 1u {
+            if h < i32(params.height) {
+                var span: Span;
+                load_span(&span, at_row, left, quad);
+                add(&acc0, &span, &taps0, 0u, border);
+                if KERNEL > 1u {
+                    add(&acc1, &span, &taps1, 1u, border);
+                    add(&acc2, &span, &taps2, 2u, border);
+                }
+                if KERNEL > 3u {
+                    add(&acc3, &span, &taps3, 3u, border);
+                    add(&acc4, &span, &taps4, 4u, border);
+                }
+                if KERNEL > 5u {
+                    add(&acc5, &span, &taps5, 5u, border);
+                    add(&acc6, &span, &taps6, 6u, border);
+                }
+            }
+        } else {
+            if KERNEL > 1u && h > 0 && h <= i32(params.height) {
+                var span: Span;
+                load_span(&span, at_row - params.width, left, quad);
+                add(&acc0, &span, &taps1, 1u, border);
+                if KERNEL > 3u {
+                    add(&acc1, &span, &taps3, 3u, border);
+                }
+                if KERNEL > 5u {
+                    add(&acc2, &span, &taps5, 5u, border);
+                }
+            }
+            if h < i32(params.height) {
+                var span: Span;
+                load_span(&span, at_row, left, quad);
+                add(&acc0, &span, &taps0, 0u, border);
+                if KERNEL > 1u {
+                    add(&acc1, &span, &taps2, 2u, border);
+                }
+                if KERNEL > 3u {
+                    add(&acc2, &span, &taps4, 4u, border);
+                }
+                if KERNEL > 5u {
+                    add(&acc3, &span, &taps6, 6u, border);
+                }
+            }
         }
-        for (var kx = 0u; kx < KERNEL; kx++) {
-            let inside = kx >= border && kx + border < KERNEL;
-            let w = select(vec4f(0.0), weight[(ky * KERNEL + kx) * params.quads + quad], inside);
+        if p >= first_p {
             for (var s = 0u; s < SEGMENT; s++) {
-                acc[s] = fma(span[s * STRIDE + kx], w, acc[s]);
+                if first_q + s < params.out_width {
+                    var v = acc0[s];
+                    if DEPLOYED != 0u {
+                        v = activate(ACTIVATION, v + bias[quad]);
+                    }
+                    let at = (image * params.out_height + u32(p)) * params.out_width + first_q + s;
+                    y[at * params.quads + quad] = keep(v, quad, kept);
+                }
             }
         }
-    }
-    for (var s = 0u; s < SEGMENT; s++) {
-        if first_q + s < params.out_width {
-            var v = acc[s];
-            if DEPLOYED != 0u {
-                v = activate(ACTIVATION, v + bias[quad]);
-            }
-            let at = (image * params.out_height + p) * params.out_width + first_q + s;
-            y[at * params.quads + quad] = keep(v, quad, kept);
-        }
+        acc0 = acc1;
+        acc1 = acc2;
+        acc2 = acc3;
+        acc3 = acc4;
+        acc4 = acc5;
+        acc5 = acc6;
+        acc6 = Row();
     }
 }

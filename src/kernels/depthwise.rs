@@ -37,9 +37,21 @@ impl Depthwise {
     }
 }
 
-/// Neighbours of a row that an invocation owns: as few as waste no more than fewer would, at most 8.
-fn segment(width: u32) -> u32 {
-    width.div_ceil(width.div_ceil(8))
+/// Neighbours of a row that an invocation owns: as few as waste no more than more would, at most 8.
+fn segment(tuning: &Tuning, width: u32) -> u32 {
+    width.div_ceil(width.div_ceil(tuning.pixels.min(8)))
+}
+
+/// Rows that an invocation owns: all, if that leaves enough invocations, but some in any case, since
+/// the rows around them are read too.
+fn rows(tuning: &Tuning, out: &Map, segment: u32) -> u32 {
+    let columns = out.images * out.quads() * out.width.div_ceil(segment);
+    out.height.div_ceil(tuning.reduction.div_ceil(columns)).max(4).min(out.height)
+}
+
+fn groups(tuning: &Tuning, out: &Map, segment: u32, rows: u32) -> [u32; 3] {
+    let strips = out.width.div_ceil(segment) * out.height.div_ceil(rows);
+    [(strips * out.quads()).div_ceil(tuning.lanes), 1, out.images]
 }
 
 /// Operands of `forward`.
@@ -66,10 +78,11 @@ struct Params {
     channels: u32,
     kept_row: u32,
     kernel_row: u32,
+    rows: u32,
 }
 
 impl Params {
-    fn new(depthwise: &Depthwise, widths: &Widths, x: &Map, y: &Map) -> Self {
+    fn new(depthwise: &Depthwise, widths: &Widths, x: &Map, y: &Map, rows: u32) -> Self {
         Self {
             height: x.height,
             width: x.width,
@@ -79,13 +92,15 @@ impl Params {
             channels: depthwise.channels,
             kept_row: widths.at(depthwise.kept),
             kernel_row: widths.at(depthwise.kernel_row),
+            rows,
         }
     }
 }
 
 /// Appends the convolution.
 pub fn forward(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise, widths: &Widths, io: Forward) {
-    let segment = segment(io.y.width);
+    let segment = segment(tuning, io.y.width);
+    let rows = rows(tuning, io.y, segment);
     rec.push(Launch {
         kernel: &FORWARD,
         label: String::new(),
@@ -94,10 +109,11 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise, widt
             ("SEGMENT", segment),
             ("KERNEL", depthwise.kernel),
             ("STRIDE", depthwise.stride),
+            ("WHOLE", u32::from(segment == io.y.width)),
             ("DEPLOYED", u32::from(io.deployed.is_some())),
             ("ACTIVATION", io.deployed.map_or(0, |d| activation_code(d.activation))),
         ],
-        params: bytes_of(&Params::new(depthwise, widths, io.x, io.y)).to_vec(),
+        params: bytes_of(&Params::new(depthwise, widths, io.x, io.y, rows)).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
             ("x", io.x.buf.clone()),
@@ -105,7 +121,7 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise, widt
             ("bias", io.deployed.map_or(io.weight, |d| d.bias).clone()),
             ("y", io.y.buf.clone()),
         ],
-        groups: groups(tuning, io.y, segment),
+        groups: groups(tuning, io.y, segment, rows),
         work: depthwise.work(io.x, io.y),
     });
 }
@@ -123,7 +139,12 @@ pub struct BackwardData<'a> {
 
 /// Appends the gradient of the input.
 pub fn backward_data(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise, widths: &Widths, io: BackwardData) {
-    let segment = segment(io.dx.width);
+    let mut segment = segment(tuning, io.dx.width);
+    if segment < io.dx.width {
+        // Segments start at even columns, so that strides divide the same way in all of them.
+        segment = segment.next_multiple_of(depthwise.stride);
+    }
+    let rows = rows(tuning, io.dx, segment);
     rec.push(Launch {
         kernel: &BACKWARD_DATA,
         label: String::new(),
@@ -132,15 +153,16 @@ pub fn backward_data(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise
             ("SEGMENT", segment),
             ("KERNEL", depthwise.kernel),
             ("STRIDE", depthwise.stride),
+            ("WHOLE", u32::from(segment == io.dx.width)),
         ],
-        params: bytes_of(&Params::new(depthwise, widths, io.dx, io.dz)).to_vec(),
+        params: bytes_of(&Params::new(depthwise, widths, io.dx, io.dz, rows)).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
             ("dz", io.dz.buf.clone()),
             ("weight", io.weight.clone()),
             ("dx", io.dx.buf.clone()),
         ],
-        groups: groups(tuning, io.dx, segment),
+        groups: groups(tuning, io.dx, segment, rows),
         work: depthwise.work(io.dx, io.dz),
     });
 }
@@ -161,6 +183,7 @@ pub struct BackwardWeight<'a> {
 struct BackwardWeightParams {
     images: u32,
     parts: u32,
+    strips: u32,
     height: u32,
     width: u32,
     out_height: u32,
@@ -169,12 +192,21 @@ struct BackwardWeightParams {
     channels: u32,
     kept_row: u32,
     kernel_row: u32,
+    rows: u32,
+}
+
+/// Strips of an image that run side by side: as few as fill the lanes of a workgroup best.
+fn weight_strips(tuning: &Tuning, depthwise: &Depthwise) -> u32 {
+    let quads = depthwise.channels.div_ceil(4);
+    let groups_per_strip = |strips: &u32| ((quads * strips).div_ceil(tuning.lanes) * 840) / strips;
+    (1..=8).min_by_key(groups_per_strip).expect("the range is not empty")
 }
 
 /// Parts that the gradient of the weights is computed in, for a batch of `images`.
 pub fn weight_parts(tuning: &Tuning, depthwise: &Depthwise, images: u32) -> u32 {
-    let tiles = (depthwise.channels.div_ceil(4) * depthwise.kernel).div_ceil(tuning.lanes);
-    tuning.weight_groups.div_ceil(tiles).clamp(1, images)
+    let strips = weight_strips(tuning, depthwise);
+    let tiles = (depthwise.channels.div_ceil(4) * strips).div_ceil(tuning.lanes);
+    strips * tuning.weight_groups.div_ceil(tiles).clamp(1, images)
 }
 
 /// Appends the gradient of the weights; `reduce::sum` adds its parts up.
@@ -185,10 +217,13 @@ pub fn backward_weight(
     widths: &Widths,
     io: BackwardWeight,
 ) {
-    let parts = weight_parts(tuning, depthwise, io.x.images);
+    let segment = segment(tuning, io.dz.width);
+    let strips = weight_strips(tuning, depthwise);
+    let parts = weight_parts(tuning, depthwise, io.x.images) / strips;
     let params = BackwardWeightParams {
         images: io.x.images,
         parts,
+        strips,
         height: io.x.height,
         width: io.x.width,
         out_height: io.dz.height,
@@ -197,15 +232,17 @@ pub fn backward_weight(
         channels: depthwise.channels,
         kept_row: widths.at(depthwise.kept),
         kernel_row: widths.at(depthwise.kernel_row),
+        rows: io.dz.height.div_ceil(strips.div_ceil(io.dz.width.div_ceil(segment))),
     };
     rec.push(Launch {
         kernel: &BACKWARD_WEIGHT,
         label: String::new(),
         overrides: vec![
             ("LANES", tuning.lanes),
-            ("SEGMENT", segment(io.dz.width)),
+            ("SEGMENT", segment),
             ("KERNEL", depthwise.kernel),
             ("STRIDE", depthwise.stride),
+            ("WHOLE", u32::from(segment == io.dz.width)),
         ],
         params: bytes_of(&params).to_vec(),
         bindings: vec![
@@ -214,11 +251,7 @@ pub fn backward_weight(
             ("dz", io.dz.buf.clone()),
             ("dw", io.partial.clone()),
         ],
-        groups: [(io.x.quads() * depthwise.kernel).div_ceil(tuning.lanes), parts, 1],
+        groups: [(io.x.quads() * strips).div_ceil(tuning.lanes), parts, 1],
         work: depthwise.work(io.x, io.dz),
     });
-}
-
-fn groups(tuning: &Tuning, out: &Map, segment: u32) -> [u32; 3] {
-    [(out.width.div_ceil(segment) * out.height).div_ceil(tuning.lanes), out.quads(), out.images]
 }

@@ -172,10 +172,9 @@ impl Weights {
                 let wide = self.running[index].len() / 2;
                 let mut running = initial_running(statistics.channels);
                 let narrow = running.len() / 2;
-                for channel in 0..statistics.channels as usize {
-                    running[channel] = self.running[index][channel];
-                    running[narrow + channel] = self.running[index][wide + channel];
-                }
+                let channels = statistics.channels as usize;
+                running[..channels].copy_from_slice(&self.running[index][..channels]);
+                running[narrow..narrow + channels].copy_from_slice(&self.running[index][wide..wide + channels]);
                 running
             })
             .collect();

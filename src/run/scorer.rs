@@ -4,7 +4,7 @@ use super::error::RunError;
 use super::prepare::Prepared;
 use crate::graph::{Scoring, Weights};
 use crate::search::{BoxError, Score, Scorer};
-use crate::space::{Arch, LayerShape};
+use crate::space::{Arch, LayerShape, Supernet};
 use crate::task;
 use crate::train::Recalibration;
 
@@ -16,7 +16,7 @@ const GROUPS: u32 = 8;
 /// Scores networks on held-out images after recalibration on training images.
 pub(super) struct SharedScorer {
     scoring: Scoring,
-    shapes_of: Box<dyn Fn(&Arch) -> Vec<LayerShape>>,
+    net: Supernet,
     filler: Arch,
     recalibration: Vec<Vec<f32>>,
     held_out: Vec<Vec<f32>>,
@@ -59,11 +59,10 @@ impl SharedScorer {
         let labels = held_out.iter().map(|index| prepared.holdout.labels()[*index as usize]).collect();
         let recalibration = recalibration.chunks_exact(chunk).map(|i| render(&prepared.train, i));
         let held_out = held_out.chunks(chunk).map(|i| render(&prepared.holdout, i));
-        let net = prepared.net.clone();
         Ok(Self {
             scoring,
             filler: prepared.net.smallest(),
-            shapes_of: Box::new(move |arch| net.shapes(arch)),
+            net: prepared.net.clone(),
             recalibration: recalibration.collect::<Result<_, _>>()?,
             held_out: held_out.collect::<Result<_, _>>()?,
             labels,
@@ -75,7 +74,7 @@ impl SharedScorer {
     fn pass(&self, archs: &[Arch]) -> Result<Vec<Score>, RunError> {
         let groups = self.scoring.groups() as usize;
         let filled = archs.iter().chain(std::iter::repeat(&self.filler)).take(groups);
-        let shapes: Vec<Vec<LayerShape>> = filled.map(&self.shapes_of).collect();
+        let shapes: Vec<Vec<LayerShape>> = filled.map(|arch| self.net.shapes(arch)).collect();
         self.scoring.set_networks(&shapes.iter().map(Vec::as_slice).collect::<Vec<_>>());
         for (pass, images) in self.recalibration.iter().enumerate() {
             self.scoring.recalibrate(images, pass as u32);

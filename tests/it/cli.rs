@@ -71,7 +71,8 @@ fn a_search_from_a_folder_to_its_result() {
     let (dir, data, space) = scene();
     let run = |name: &str| {
         let out = dir.path().join(name);
-        let output = search(&data, &space, &out, &["--budget", "70%MAC", "--compare", "initial,uniform,random", "--json"]);
+        let output =
+            search(&data, &space, &out, &["--budget", "70%MAC", "--compare", "initial,uniform,random", "--json"]);
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(0), "{message}");
         let events = String::from_utf8(output.stdout).expect("events are text");
@@ -89,9 +90,20 @@ fn a_search_from_a_folder_to_its_result() {
     assert!(network["latency_ms"].as_f64().unwrap() > 0.0);
     assert_eq!(result["compare"].as_array().unwrap().len(), 3);
     for file in [
-        "config.toml", "env.json", "data.json", "events.jsonl", "results.csv", "measurements.jsonl", "candidates.csv",
-        "initial/architecture.json", "initial/model.safetensors", "networks/0/architecture.json",
-        "networks/0/model.safetensors", "networks/0/metrics.json", "report.html", "report.json",
+        "config.toml",
+        "env.json",
+        "data.json",
+        "events.jsonl",
+        "results.csv",
+        "measurements.jsonl",
+        "candidates.csv",
+        "initial/architecture.json",
+        "initial/model.safetensors",
+        "networks/0/architecture.json",
+        "networks/0/model.safetensors",
+        "networks/0/metrics.json",
+        "report.html",
+        "report.json",
     ] {
         assert!(out.join(file).exists(), "{file} is missing");
     }

@@ -59,18 +59,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         scale = affine[own] * inverseSqrt(moments[at + params.filter_quads] + params.epsilon);
     }
     let shift = affine[select(own, params.filter_quads + own, NORMALISE != 0u)];
-    let has_filters = quad < quads(kept);
-    let has_source = SHORTCUT != NO_SHORTCUT && quad < quads(bypass);
+    // Dropped channels are read in the place of others and masked: cheaper than a branch at every pixel.
+    let mine = below(quad, kept);
+    var theirs = below(quad, bypass);
+    if SHORTCUT == BYPASS {
+        theirs = theirs & !mine;
+    }
+    var from_z = (image * params.pixels + first) * params.filter_quads + own;
+    var from_source = (image * params.pixels + first) * params.source_quads + min(quad, params.source_quads - 1u);
+    var to = (image * params.pixels + first) * params.out_quads + quad;
     for (var pixel = first; pixel < last; pixel++) {
-        let at = image * params.pixels + pixel;
-        var mine = vec4f(0.0);
-        if has_filters {
-            mine = activate(ACTIVATION, fma(z[at * params.filter_quads + quad] - mean, scale, shift));
+        var v = select(vec4f(0.0), activate(ACTIVATION, fma(z[from_z] - mean, scale, shift)), mine);
+        if SHORTCUT != NO_SHORTCUT {
+            v += select(vec4f(0.0), source[from_source], theirs);
         }
-        var theirs = vec4f(0.0);
-        if has_source {
-            theirs = source[at * params.source_quads + quad];
-        }
-        y[at * params.out_quads + quad] = merge(SHORTCUT, mine, theirs, quad, kept, bypass);
+        y[to] = v;
+        from_z += params.filter_quads;
+        from_source += params.source_quads;
+        to += params.out_quads;
     }
 }

@@ -53,14 +53,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         product = gradient[quad] / count;
         sum = gradient[params.filter_quads + quad] / count;
     }
+    // A dropped quad is read in vain and masked: cheaper than a branch at every pixel.
+    let mine = below(quad, kept);
+    var at = (image * params.pixels + first) * params.filter_quads + quad;
+    var from_dy = (image * params.pixels + first) * params.out_quads + quad;
     for (var pixel = first; pixel < last; pixel++) {
-        let at = image * params.pixels + pixel;
-        var g = vec4f(0.0);
-        if quad < quads(kept) {
-            let normal = (z[at * params.filter_quads + quad] - n.mean) * n.inverse_deviation;
-            let slope = activate_gradient(ACTIVATION, fma(normal, n.scale, n.shift));
-            g = factor * (dy[at * params.out_quads + quad] * slope - sum - normal * product);
-        }
-        dz[at * params.filter_quads + quad] = keep(g, quad, kept);
+        let normal = (z[at] - n.mean) * n.inverse_deviation;
+        let slope = activate_gradient(ACTIVATION, fma(normal, n.scale, n.shift));
+        let g = factor * (fma(dy[from_dy], slope, -sum) - normal * product);
+        dz[at] = select(vec4f(0.0), g, mine);
+        at += params.filter_quads;
+        from_dy += params.out_quads;
     }
 }

@@ -47,15 +47,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var product = vec4f(0.0);
     for (var row = first; row < last; row++) {
         let kept = min(widths[params.kept_row + row / params.height], params.filters);
+        // A loop of no turns, since a branch alone does not skip work on every adapter.
         let width = select(0u, params.width, quad < quads(kept));
+        var row_sum = vec4f(0.0);
+        var row_product = vec4f(0.0);
+        var from_z = row * params.width * params.filter_quads + quad;
+        var from_dy = row * params.width * params.out_quads + quad;
         for (var w = 0u; w < width; w++) {
-            let at = row * params.width + w;
-            let normal = (z[at * params.filter_quads + quad] - n.mean) * n.inverse_deviation;
-            let slope = activate_gradient(ACTIVATION, fma(normal, n.scale, n.shift));
-            let g = keep(dy[at * params.out_quads + quad] * slope, quad, kept);
-            sum += g;
-            product = fma(g, normal, product);
+            let normal = (z[from_z] - n.mean) * n.inverse_deviation;
+            let g = dy[from_dy] * activate_gradient(ACTIVATION, fma(normal, n.scale, n.shift));
+            row_sum += g;
+            row_product = fma(g, normal, row_product);
+            from_z += params.filter_quads;
+            from_dy += params.out_quads;
         }
+        sum += keep(row_sum, quad, kept);
+        product += keep(row_product, quad, kept);
     }
     let at = part * 2u * params.filter_quads + quad;
     partial[at] = sum;

@@ -43,15 +43,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         let kept = min(widths[params.kept_row + image], params.channels);
         let mine = below(quad, kept);
         let width = select(0u, params.width, quad < quads(kept));
-        let at = (group.y * rows + row) * params.width;
+        var at = (group.y * rows + row) * params.width * params.quads + quad;
+        // The first row that keeps a channel gives its pivot.
+        pivot = select(pivot, z[at], mine & (count == vec4f(0.0)));
+        var row_sum = vec4f(0.0);
+        var row_squares = vec4f(0.0);
         for (var w = 0u; w < width; w++) {
-            let value = z[(at + w) * params.quads + quad];
-            pivot = select(pivot, value, mine & (count == vec4f(0.0)));
-            let d = select(vec4f(0.0), value - pivot, mine);
-            count += select(vec4f(0.0), vec4f(1.0), mine);
-            sum += d;
-            squares = fma(d, d, squares);
+            let d = z[at] - pivot;
+            row_sum += d;
+            row_squares = fma(d, d, row_squares);
+            at += params.quads;
         }
+        count += select(vec4f(0.0), vec4f(f32(params.width)), mine);
+        sum += keep(row_sum, quad, kept);
+        squares += keep(row_squares, quad, kept);
     }
     let n = max(count, vec4f(1.0));
     let at = ((group.y * params.parts + part) * 3u) * params.quads + quad;

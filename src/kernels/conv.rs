@@ -303,9 +303,18 @@ pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths
     });
 }
 
-/// Pixels and quads of a tile: no more quads than there are, so that few are computed in vain.
+/// Most quads of a tile's accumulators: software adapters fail to unroll loops over more.
+const TILE: u32 = 20;
+
+/// Pixels and quads of a tile: no more quads than there are; of the pixels one group or the usual number
+/// at least, and more where that leaves fewer lanes without one.
 fn tile(tuning: &Tuning, pixels: u32, quads: u32) -> (u32, u32) {
-    (tuning.conv_pixels.min(pixels), tuning.conv_quads.min(quads))
+    let quads = tuning.conv_quads.min(quads);
+    let least = tuning.conv_pixels.min(pixels.div_ceil(tuning.lanes));
+    let most = (TILE / quads).min(8).max(least);
+    let padded = |tile: &u32| pixels.next_multiple_of(tuning.lanes * tile);
+    let tile = (least..=most).min_by_key(padded).expect("the range is not empty");
+    (tile, quads)
 }
 
 fn groups(tuning: &Tuning, out: &Map, pixels: u32, quads: u32) -> [u32; 3] {

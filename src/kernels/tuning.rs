@@ -13,9 +13,9 @@ pub struct Tuning {
     pub conv_quads: u32,
     /// Lanes over rows of the weights in their gradient; the others take further parts.
     pub weight_rows: u32,
-    /// Pixels that an invocation of an element-wise kernel owns.
+    /// Pixels that an invocation of an element-wise kernel owns; columns of a depthwise strip at most.
     pub pixels: u32,
-    /// Invocations that a reduction is split into, about.
+    /// Invocations that a reduction is split into, about; it also sets the rows of a depthwise strip.
     pub reduction: u32,
     /// Workgroups that a gradient of weights is split into, about.
     pub weight_groups: u32,

@@ -2,19 +2,23 @@
 //
 //   gradient = sum of g * x^, sum of g;   without NORMALISE, sum of g: the bias's.
 //
-// partial (parts, 2, F), gradient (2, F) or (1, F). One invocation owns one quad of channels.
+// partial (N, chunks, 2, F), of which images that drop a quad wrote nothing, gradient (2, F) or (1, F). One invocation owns one quad of channels.
 
 override LANES: u32 = 8u;
 override NORMALISE: u32 = 1u;
 
 struct Params {
+    images: u32,
     quads: u32,
-    parts: u32,
+    filters: u32,
+    chunks: u32,
+    kept_row: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> partial: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> gradient: array<vec4f>;
+@group(0) @binding(1) var<storage, read> widths: array<u32>;
+@group(0) @binding(2) var<storage, read> partial: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> gradient: array<vec4f>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
@@ -24,10 +28,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     }
     var sum = vec4f(0.0);
     var product = vec4f(0.0);
-    for (var part = 0u; part < params.parts; part++) {
-        let at = part * 2u * params.quads + quad;
-        sum += partial[at];
-        product += partial[at + params.quads];
+    for (var image = 0u; image < params.images; image++) {
+        let kept = min(widths[params.kept_row + image], params.filters);
+        let chunks = select(0u, params.chunks, quad < quads(kept));
+        for (var chunk = 0u; chunk < chunks; chunk++) {
+            let at = (image * params.chunks + chunk) * 2u * params.quads + quad;
+            sum += partial[at];
+            product += partial[at + params.quads];
+        }
     }
     if NORMALISE != 0u {
         gradient[quad] = product;

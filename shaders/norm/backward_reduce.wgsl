@@ -1,23 +1,22 @@
 // Sums over a batch that the gradient of a normalisation needs, in parts; with x^ = (z - mean) / deviation
 // and g = dy * act'(gamma * x^ + beta):
 //
-//   partial = sum of g, sum of g * x^    over the pixels of the images that keep the channel.
+//   partial = sum of g, sum of g * x^    over a chunk of the rows of one image.
 //
-// dy (N, H, W, C), z (N, H, W, F), moments (3, F), affine (2, F) or (1, F), partial (parts, 2, F).
-// One invocation owns one quad of channels in one part of the rows.
+// dy (N, H, W, C), z (N, H, W, F), moments (3, F), affine (2, F) or (1, F), partial (N, chunks, 2, F),
+// written for the image's kept quads only. One invocation owns one kept quad in one chunk.
 
 override LANES: u32 = 8u;
 override NORMALISE: u32 = 1u;
 override ACTIVATION: u32 = 0u;
 
 struct Params {
-    images: u32,
     height: u32,
     width: u32,
     filter_quads: u32,
     out_quads: u32,
     filters: u32,
-    parts: u32,
+    chunks: u32,
     kept_row: u32,
     epsilon: f32,
 }
@@ -32,39 +31,33 @@ struct Params {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
+    let image = group.z;
+    let kept = min(widths[params.kept_row + image], params.filters);
+    let written = quads(kept);
     let item = group.x * LANES + lane.x;
-    if item >= params.parts * params.filter_quads {
+    if item >= written * params.chunks {
         return;
     }
-    let quad = item % params.filter_quads;
-    let part = item / params.filter_quads;
-    let rows = params.images * params.height;
-    let first = part * rows / params.parts;
-    let last = (part + 1u) * rows / params.parts;
+    let quad = item % written;
+    let chunk = item / written;
+    let first = chunk * params.height / params.chunks * params.width;
+    let last = (chunk + 1u) * params.height / params.chunks * params.width;
     let n = normalised(NORMALISE != 0u, quad, params.filter_quads, params.epsilon);
 
+    let start = image * params.height * params.width + first;
+    var from_z = start * params.filter_quads + quad;
+    var from_dy = start * params.out_quads + quad;
     var sum = vec4f(0.0);
     var product = vec4f(0.0);
-    for (var row = first; row < last; row++) {
-        let kept = min(widths[params.kept_row + row / params.height], params.filters);
-        // A loop of no turns, since a branch alone does not skip work on every adapter.
-        let width = select(0u, params.width, quad < quads(kept));
-        var row_sum = vec4f(0.0);
-        var row_product = vec4f(0.0);
-        var from_z = row * params.width * params.filter_quads + quad;
-        var from_dy = row * params.width * params.out_quads + quad;
-        for (var w = 0u; w < width; w++) {
-            let normal = (z[from_z] - n.mean) * n.inverse_deviation;
-            let g = dy[from_dy] * activate_gradient(ACTIVATION, fma(normal, n.scale, n.shift));
-            row_sum += g;
-            row_product = fma(g, normal, row_product);
-            from_z += params.filter_quads;
-            from_dy += params.out_quads;
-        }
-        sum += keep(row_sum, quad, kept);
-        product += keep(row_product, quad, kept);
+    for (var pixel = first; pixel < last; pixel++) {
+        let normal = (z[from_z] - n.mean) * n.inverse_deviation;
+        let g = dy[from_dy] * activate_gradient(ACTIVATION, fma(normal, n.scale, n.shift));
+        sum += g;
+        product = fma(g, normal, product);
+        from_z += params.filter_quads;
+        from_dy += params.out_quads;
     }
-    let at = part * 2u * params.filter_quads + quad;
-    partial[at] = sum;
-    partial[at + params.filter_quads] = product;
+    let at = (image * params.chunks + chunk) * 2u * params.filter_quads + quad;
+    partial[at] = keep(sum, quad, kept);
+    partial[at + params.filter_quads] = keep(product, quad, kept);
 }

@@ -1,19 +1,18 @@
 // Batch statistics of a feature map, in parts: count, mean and sum of squared deviations of each
-// channel over the pixels of the images that keep it. `norm/moments` combines the parts.
+// channel over a chunk of the rows of one image. `norm/moments` combines the parts.
 //
-// z (N, H, W, C); partial (G, parts, 3, C). The images come in G groups of neighbours; each group has
-// statistics of its own. One invocation owns one quad of channels in one part of a group's rows.
-// Sums are taken about the first value seen, so that a large mean does not eat the variance.
+// z (N, H, W, C); partial (N, chunks, 3, C), written for the image's kept quads only. One invocation
+// owns one kept quad in one chunk: lanes run over what is kept, so that dropped channels cost none.
+// Sums are taken about the first value, so that a large mean does not eat the variance.
 
 override LANES: u32 = 8u;
 
 struct Params {
-    group_images: u32,
     height: u32,
     width: u32,
     quads: u32,
     channels: u32,
-    parts: u32,
+    chunks: u32,
     kept_row: u32,
 }
 
@@ -24,43 +23,31 @@ struct Params {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
+    let image = group.z;
+    let kept = min(widths[params.kept_row + image], params.channels);
+    let written = quads(kept);
     let item = group.x * LANES + lane.x;
-    if item >= params.parts * params.quads {
+    if item >= written * params.chunks {
         return;
     }
-    let quad = item % params.quads;
-    let part = item / params.quads;
-    let rows = params.group_images * params.height;
-    let first = part * rows / params.parts;
-    let last = (part + 1u) * rows / params.parts;
+    let quad = item % written;
+    let chunk = item / written;
+    let first = chunk * params.height / params.chunks * params.width;
+    let last = (chunk + 1u) * params.height / params.chunks * params.width;
 
-    var count = vec4f(0.0);
-    var pivot = vec4f(0.0);
+    var from_z = (image * params.height * params.width + first) * params.quads + quad;
+    let pivot = z[from_z];
     var sum = vec4f(0.0);
     var squares = vec4f(0.0);
-    for (var row = first; row < last; row++) {
-        let image = group.y * params.group_images + row / params.height;
-        let kept = min(widths[params.kept_row + image], params.channels);
-        let mine = below(quad, kept);
-        let width = select(0u, params.width, quad < quads(kept));
-        var at = (group.y * rows + row) * params.width * params.quads + quad;
-        // The first row that keeps a channel gives its pivot.
-        pivot = select(pivot, z[at], mine & (count == vec4f(0.0)));
-        var row_sum = vec4f(0.0);
-        var row_squares = vec4f(0.0);
-        for (var w = 0u; w < width; w++) {
-            let d = z[at] - pivot;
-            row_sum += d;
-            row_squares = fma(d, d, row_squares);
-            at += params.quads;
-        }
-        count += select(vec4f(0.0), vec4f(f32(params.width)), mine);
-        sum += keep(row_sum, quad, kept);
-        squares += keep(row_squares, quad, kept);
+    for (var pixel = first; pixel < last; pixel++) {
+        let d = z[from_z] - pivot;
+        sum += d;
+        squares = fma(d, d, squares);
+        from_z += params.quads;
     }
-    let n = max(count, vec4f(1.0));
-    let at = ((group.y * params.parts + part) * 3u) * params.quads + quad;
-    partial[at] = count;
-    partial[at + params.quads] = pivot + sum / n;
-    partial[at + 2u * params.quads] = squares - sum * sum / n;
+    let n = f32(last - first);
+    let at = ((image * params.chunks + chunk) * 3u) * params.quads + quad;
+    partial[at] = keep(vec4f(n), quad, kept);
+    partial[at + params.quads] = keep(pivot + sum / n, quad, kept);
+    partial[at + 2u * params.quads] = keep(squares - sum * sum / n, quad, kept);
 }

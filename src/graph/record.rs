@@ -265,28 +265,17 @@ struct DenseOperands<'a> {
 }
 
 /// Bytes of the room for parts that any operation needs, `images` at a time.
-pub(super) fn scratch_bytes(graph: &Graph, tuning: &Tuning, images: u32, group_images: u32) -> u64 {
+pub(super) fn scratch_bytes(graph: &Graph, tuning: &Tuning, images: u32) -> u64 {
     let quads = graph.ops.iter().map(|op| match op {
         Op::Conv { conv, .. } => conv::weight_parts(tuning, conv, images) * conv.weight_quads(),
         Op::Linear { conv, .. } => conv::weight_parts(tuning, conv, 1) * conv.weight_quads(),
         Op::Depthwise { depthwise, .. } => {
             depthwise::weight_parts(tuning, depthwise, images) * depthwise.weight_quads()
         }
-        Op::Norm { z, kept, statistics, activation, .. } => {
+        Op::Norm { z, .. } => {
             let tensor = &graph.tensors[*z];
-            let norm = Norm {
-                filters: tensor.channels,
-                kept: *kept,
-                normalise: statistics.is_some(),
-                activation: *activation,
-                fill: false,
-                group_images,
-            };
-            let rows = |images: u32| images * tensor.size;
-            let groups = images / group_images;
-            let quads = tensor.channels.div_ceil(4);
-            let forward = groups * norm::parts(tuning, quads, groups, rows(group_images)) * 3 * quads;
-            forward.max(norm::parts(tuning, quads, 1, rows(images)) * norm.affine_quads().max(2 * quads))
+            let shape = [images, tensor.size, tensor.size, tensor.channels];
+            norm::statistics_quads(tuning, shape).max(norm::backward_quads(tuning, shape))
         }
         Op::Pool { .. } | Op::Excite { .. } => 0,
     });

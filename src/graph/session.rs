@@ -90,7 +90,7 @@ impl Memory {
         let groups = images / group_images;
         let statistics =
             |rows: u32| graph.statistics.iter().map(|s| statistics_bytes(s.channels, rows * groups)).sum::<u64>();
-        let scratch = gpu.allocate("scratch", scratch_bytes(graph, tuning, images, group_images))?;
+        let scratch = gpu.allocate("scratch", scratch_bytes(graph, tuning, images))?;
         let params = gpu.allocate("parameters", u64::from(graph.blocks() * BLOCK) * 16)?;
         let moments = gpu.allocate("batch statistics", statistics(3))?;
         let running = gpu.allocate("running statistics", statistics(2))?;

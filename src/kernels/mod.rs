@@ -87,6 +87,11 @@ impl Map {
         u64::from(images) * u64::from(height) * u64::from(width) * u64::from(channels.div_ceil(4)) * 16
     }
 
+    /// Images, height, width, channels.
+    pub fn shape(&self) -> [u32; 4] {
+        [self.images, self.height, self.width, self.channels]
+    }
+
     /// Quads of channels.
     pub fn quads(&self) -> u32 {
         self.channels.div_ceil(4)

@@ -8,13 +8,13 @@ use bytemuck::{Pod, Zeroable, bytes_of};
 /// `shaders/norm/statistics.wgsl`.
 pub static STATISTICS: Kernel = kernel!("norm/statistics", "quad");
 /// `shaders/norm/moments.wgsl`.
-pub static MOMENTS: Kernel = kernel!("norm/moments", "control");
+pub static MOMENTS: Kernel = kernel!("norm/moments", "quad", "control");
 /// `shaders/norm/apply.wgsl`.
 pub static APPLY: Kernel = kernel!("norm/apply", "quad", "activation", "shortcut");
 /// `shaders/norm/backward_reduce.wgsl`.
 pub static BACKWARD_REDUCE: Kernel = kernel!("norm/backward_reduce", "quad", "activation", "normalised");
 /// `shaders/norm/backward_affine.wgsl`.
-pub static BACKWARD_AFFINE: Kernel = kernel!("norm/backward_affine");
+pub static BACKWARD_AFFINE: Kernel = kernel!("norm/backward_affine", "quad");
 /// `shaders/norm/backward_apply.wgsl`.
 pub static BACKWARD_APPLY: Kernel = kernel!("norm/backward_apply", "quad", "activation", "normalised");
 
@@ -49,29 +49,36 @@ impl Norm {
     }
 }
 
-/// Parts that a reduction over `rows` rows of pixels is computed in.
-pub fn parts(tuning: &Tuning, quads: u32, groups: u32, rows: u32) -> u32 {
-    (tuning.reduction / (quads * groups)).clamp(1, rows)
+/// Chunks of an image's rows that a reduction over a map of this shape is computed in.
+fn chunks(tuning: &Tuning, [images, height, _, channels]: [u32; 4]) -> u32 {
+    (tuning.reduction / (channels.div_ceil(4) * images)).clamp(1, height)
+}
+
+/// Workgroups of a reduction: lanes over quads and chunks of one image.
+fn reduction_groups(tuning: &Tuning, z: &Map) -> [u32; 3] {
+    [(z.quads() * chunks(tuning, z.shape())).div_ceil(tuning.lanes), 1, z.images]
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct StatisticsParams {
-    group_images: u32,
     height: u32,
     width: u32,
     quads: u32,
     channels: u32,
-    parts: u32,
+    chunks: u32,
     kept_row: u32,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct MomentsParams {
-    quads: u32,
-    parts: u32,
+    group_images: u32,
     groups: u32,
+    quads: u32,
+    channels: u32,
+    chunks: u32,
+    kept_row: u32,
 }
 
 /// Operands of `statistics`.
@@ -89,24 +96,21 @@ pub struct Statistics<'a> {
     pub running: &'a Buf,
 }
 
-/// Quads of the room that `statistics` needs for its parts.
-pub fn statistics_quads(tuning: &Tuning, norm: &Norm, z: &Map) -> u32 {
-    let groups = z.images / norm.group_images;
-    groups * parts(tuning, norm.quads(), groups, norm.group_images * z.height) * 3 * norm.quads()
+/// Quads of the room that `statistics` of a map of this shape needs for its parts.
+pub fn statistics_quads(tuning: &Tuning, shape: [u32; 4]) -> u32 {
+    shape[0] * chunks(tuning, shape) * 3 * shape[3].div_ceil(4)
 }
 
 /// Appends the statistics of a batch, in two launches.
 pub fn statistics(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widths, io: Statistics) {
     let groups = io.z.images / norm.group_images;
-    let quads = norm.quads();
-    let parts = parts(tuning, quads, groups, norm.group_images * io.z.height);
+    let (quads, chunks) = (norm.quads(), chunks(tuning, io.z.shape()));
     let params = StatisticsParams {
-        group_images: norm.group_images,
         height: io.z.height,
         width: io.z.width,
         quads,
         channels: norm.filters,
-        parts,
+        chunks,
         kept_row: widths.at(norm.kept),
     };
     rec.push(Launch {
@@ -115,15 +119,24 @@ pub fn statistics(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Wi
         overrides: vec![("LANES", tuning.lanes)],
         params: bytes_of(&params).to_vec(),
         bindings: vec![("widths", widths.buf.clone()), ("z", io.z.buf.clone()), ("partial", io.partial.clone())],
-        groups: [(parts * quads).div_ceil(tuning.lanes), groups, 1],
+        groups: reduction_groups(tuning, io.z),
         work: Work { flops: 4 * io.z.len(), bytes: io.z.buf.bytes() },
     });
+    let params = MomentsParams {
+        group_images: norm.group_images,
+        groups,
+        quads,
+        channels: norm.filters,
+        chunks,
+        kept_row: widths.at(norm.kept),
+    };
     rec.push(Launch {
         kernel: &MOMENTS,
         label: String::new(),
         overrides: vec![("LANES", tuning.lanes)],
-        params: bytes_of(&MomentsParams { quads, parts, groups }).to_vec(),
+        params: bytes_of(&params).to_vec(),
         bindings: vec![
+            ("widths", widths.buf.clone()),
             ("control", io.control.clone()),
             ("partial", io.partial.clone()),
             ("moments", io.moments.clone()),
@@ -239,13 +252,12 @@ pub struct Backward<'a> {
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct BackwardReduceParams {
-    images: u32,
     height: u32,
     width: u32,
     filter_quads: u32,
     out_quads: u32,
     filters: u32,
-    parts: u32,
+    chunks: u32,
     kept_row: u32,
     epsilon: f32,
 }
@@ -253,8 +265,11 @@ struct BackwardReduceParams {
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct BackwardAffineParams {
+    images: u32,
     quads: u32,
-    parts: u32,
+    filters: u32,
+    chunks: u32,
+    kept_row: u32,
 }
 
 #[repr(C)]
@@ -268,26 +283,25 @@ struct BackwardApplyParams {
     epsilon: f32,
 }
 
-/// Quads of the room that `backward` needs for its parts.
-pub fn backward_quads(tuning: &Tuning, norm: &Norm, z: &Map) -> u32 {
-    parts(tuning, norm.quads(), 1, z.images * z.height) * 2 * norm.quads()
+/// Quads of the room that `backward` of a map of this shape needs for its parts.
+pub fn backward_quads(tuning: &Tuning, shape: [u32; 4]) -> u32 {
+    shape[0] * chunks(tuning, shape) * 2 * shape[3].div_ceil(4)
 }
 
 /// Appends the gradients of `affine` and of `z`, in three launches.
 pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widths, io: Backward) {
     assert!(!norm.normalise || norm.group_images == io.z.images, "a training batch is one group");
-    let quads = norm.quads();
-    let parts = parts(tuning, quads, 1, io.z.images * io.z.height);
+    let (quads, chunks) = (norm.quads(), chunks(tuning, io.z.shape()));
     let (normalise, activation) = (u32::from(norm.normalise), activation_code(norm.activation));
+    let kept_row = widths.at(norm.kept);
     let reduce = BackwardReduceParams {
-        images: io.z.images,
         height: io.z.height,
         width: io.z.width,
         filter_quads: quads,
         out_quads: io.dy.quads(),
         filters: norm.filters,
-        parts,
-        kept_row: widths.at(norm.kept),
+        chunks,
+        kept_row,
         epsilon: EPSILON,
     };
     rec.push(Launch {
@@ -303,15 +317,20 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widt
             ("affine", io.affine.clone()),
             ("partial", io.partial.clone()),
         ],
-        groups: [(parts * quads).div_ceil(tuning.lanes), 1, 1],
+        groups: reduction_groups(tuning, io.z),
         work: Work { flops: 10 * io.z.len(), bytes: 2 * io.z.buf.bytes() },
     });
+    let affine = BackwardAffineParams { images: io.z.images, quads, filters: norm.filters, chunks, kept_row };
     rec.push(Launch {
         kernel: &BACKWARD_AFFINE,
         label: String::new(),
         overrides: vec![("LANES", tuning.lanes), ("NORMALISE", normalise)],
-        params: bytes_of(&BackwardAffineParams { quads, parts }).to_vec(),
-        bindings: vec![("partial", io.partial.clone()), ("gradient", io.gradient.clone())],
+        params: bytes_of(&affine).to_vec(),
+        bindings: vec![
+            ("widths", widths.buf.clone()),
+            ("partial", io.partial.clone()),
+            ("gradient", io.gradient.clone()),
+        ],
         groups: [quads.div_ceil(tuning.lanes), 1, 1],
         work: Work::default(),
     });

@@ -122,7 +122,7 @@ fn statistics(Setting { gpu, tuning, .. }: Setting, case: Case, z: &Array, rate:
     let io = norm::Statistics {
         z: &z_map,
         control: &gpu.upload("control", &[control]).map_err(|error| error.to_string())?,
-        partial: &trap(gpu, "partial", norm::statistics_quads(&tuning, &norm, &z_map) as usize),
+        partial: &trap(gpu, "partial", norm::statistics_quads(&tuning, z_map.shape()) as usize),
         moments: &moments,
         running: &running,
     };
@@ -303,7 +303,7 @@ fn backward(setting: Setting, case: Case, mode: Mode, kinks: bool) -> Result<(),
         z: &z_map,
         moments: &buf(gpu, "moments", &moments.to_quads()),
         affine: &buf(gpu, "affine", &affine.to_quads()),
-        partial: &trap(gpu, "partial", norm::backward_quads(&tuning, &norm, &z_map) as usize),
+        partial: &trap(gpu, "partial", norm::backward_quads(&tuning, z_map.shape()) as usize),
         gradient: &gradient,
         dz: &dz,
     };

@@ -36,6 +36,9 @@ pub(super) struct Args {
     /// Epochs of each final training, instead of the space's.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     final_epochs: Option<u32>,
+    /// Networks that each iteration of the search scores, instead of the space's.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    samples: Option<u32>,
     /// How to search.
     #[arg(long, value_enum, default_value = "mcd")]
     strategy: StrategyArg,
@@ -102,6 +105,7 @@ impl Args {
             device: self.device,
             epochs: self.epochs,
             final_epochs: self.final_epochs,
+            samples: self.samples,
             strategy: match self.strategy {
                 StrategyArg::Mcd => StrategyKind::Mcd,
                 StrategyArg::Single => StrategyKind::Single,

@@ -60,6 +60,8 @@ pub struct Config {
     pub epochs: Option<u32>,
     /// Epochs of a final training, likewise.
     pub final_epochs: Option<u32>,
+    /// Samples of an iteration of the search, likewise.
+    pub samples: Option<u32>,
     /// Strategy.
     pub strategy: StrategyKind,
     /// What the final training starts from.

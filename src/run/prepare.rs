@@ -37,6 +37,9 @@ pub(super) fn space(config: &Config) -> Result<(Space, u32), RunError> {
     if let Some(epochs) = config.final_epochs {
         space.train.final_epochs = epochs;
     }
+    if let Some(samples) = config.samples {
+        space.search.samples = samples;
+    }
     let size = config.size.unwrap_or(space.size);
     space.validate_size(&config.space, size)?;
     Ok((space, size))

@@ -98,7 +98,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     }
     if json {
         let kernels: BTreeMap<_, _> = kernels.iter().map(|(k, (s, ..))| (k, s * 1e3)).collect();
-        println!(
+        say!(
             "{}",
             serde_json::json!({
                 "adapter": gpu.adapter(), "space": name, "size": size, "batch": batch,
@@ -108,20 +108,22 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    println!("{}", gpu.adapter());
-    println!("{name} at {size} px, batch {batch}, {:.2} MMACs an image", net.macs(&net.full()) as f64 / 1e6);
-    println!(
+    say!("{}", gpu.adapter());
+    say!("{name} at {size} px, batch {batch}, {:.2} MMACs an image", net.macs(&net.full()) as f64 / 1e6);
+    say!(
         "full width       {:8.1} ms a step (deviation {:.1}), {:.0} images/s",
         full_ms.median,
         full_ms.mad,
         f64::from(batch) * 1e3 / full_ms.median
     );
-    println!(
+    say!(
         "uniform widths   {:8.1} ms a step (deviation {:.1}), {:.2} of full width",
-        drawn_ms.median, drawn_ms.mad, ratio.median
+        drawn_ms.median,
+        drawn_ms.mad,
+        ratio.median
     );
     let footprint = training.footprint();
-    println!(
+    say!(
         "memory           {:8.1} MB maps, {:.1} MB state, {:.1} MB scratch",
         footprint.maps as f64 / 1e6,
         footprint.state as f64 / 1e6,
@@ -129,7 +131,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     );
     let explained: f64 = kernels.values().map(|(s, ..)| s * 1e3).sum();
     for (kernel, (seconds, flops, bytes)) in &kernels {
-        println!(
+        say!(
             "  {kernel:<28} {:7.2} ms  {:4.1} %  {:6.1} GFLOP/s  {:5.1} GB/s",
             seconds * 1e3,
             seconds * 1e5 / full_ms.median,
@@ -137,6 +139,6 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
             *bytes as f64 / seconds / 1e9
         );
     }
-    println!("  {:<28} {:7.2} ms", "not explained", full_ms.median - explained);
+    say!("  {:<28} {:7.2} ms", "not explained", full_ms.median - explained);
     Ok(())
 }

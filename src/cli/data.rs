@@ -39,17 +39,17 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let format = Format { size, channels };
     let images = Images::load(&dataset.train, format, threads, 0, &|_, _| ()).map_err(RunError::from)?;
     let normalisation = images.statistics();
-    println!("{:<24} {:>8} {:>8} {:>8}", "class", "train", "held out", "test");
+    say!("{:<24} {:>8} {:>8} {:>8}", "class", "train", "held out", "test");
     let count = |samples: &[data::Sample], label: usize| samples.iter().filter(|s| s.label as usize == label).count();
     for (label, class) in dataset.classes.iter().enumerate() {
         let counts = [&dataset.train, &dataset.holdout, &dataset.test].map(|samples| count(samples, label));
-        println!("{class:<24} {:>8} {:>8} {:>8}", counts[0], counts[1], counts[2]);
+        say!("{class:<24} {:>8} {:>8} {:>8}", counts[0], counts[1], counts[2]);
     }
     let all = [dataset.train.len(), dataset.holdout.len(), dataset.test.len()];
-    println!("{:<24} {:>8} {:>8} {:>8}", "all", all[0], all[1], all[2]);
+    say!("{:<24} {:>8} {:>8} {:>8}", "all", all[0], all[1], all[2]);
     let kind = if channels == 1 { "grey" } else { "colour" };
-    println!("{kind}, median short side {} px, {} files skipped", dataset.short_side, dataset.skipped);
+    say!("{kind}, median short side {} px, {} files skipped", dataset.short_side, dataset.skipped);
     let channels = channels as usize;
-    println!("mean {:?}, deviation {:?}", &normalisation.mean[..channels], &normalisation.std[..channels]);
+    say!("mean {:?}, deviation {:?}", &normalisation.mean[..channels], &normalisation.std[..channels]);
     Ok(())
 }

@@ -14,7 +14,7 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let adapters = adapters();
     if args.json {
-        println!("{}", serde_json::to_string(&adapters)?);
+        say!("{}", serde_json::to_string(&adapters)?);
         return Ok(());
     }
     if adapters.is_empty() {
@@ -22,7 +22,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         return Err(RunError::Gpu(GpuError::NoAdapter { reason }).into());
     }
     for (index, adapter) in adapters.iter().enumerate() {
-        println!("{index}  {adapter}");
+        say!("{index}  {adapter}");
     }
     Ok(())
 }

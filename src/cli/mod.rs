@@ -1,5 +1,14 @@
 //! The command line: the only place that prints. Data goes to stdout, progress and messages to stderr.
 
+/// Prints a line of data. A reader that has seen enough and closed the pipe ends the program quietly.
+macro_rules! say {
+    ($($argument:tt)*) => {
+        if let Err(error) = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($argument)*))) {
+            $crate::cli::cannot_print(&error)
+        }
+    };
+}
+
 mod bench; // netadapt-bench
 mod data; // netadapt-data
 mod devices; // netadapt devices
@@ -42,6 +51,15 @@ pub fn netadapt_bench() -> ExitCode {
 /// The program `netadapt-data`.
 pub fn netadapt_data() -> ExitCode {
     exit(data::run(data::Args::parse()))
+}
+
+/// What happens when stdout cannot be written to.
+fn cannot_print(error: &std::io::Error) {
+    let closed = error.kind() == std::io::ErrorKind::BrokenPipe;
+    if !closed {
+        eprintln!("error: cannot print: {error}");
+    }
+    std::process::exit(i32::from(!closed))
 }
 
 /// Prints an error once with the whole chain of its causes; the exit code is the error's.

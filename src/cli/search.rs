@@ -148,7 +148,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     }
     let result = run::search(&config, None, &mut Progress::new(quiet))?;
     print_result(&result);
-    println!("report: {}", out.join("report.html").display());
+    say!("report: {}", out.join("report.html").display());
     Ok(())
 }
 
@@ -167,7 +167,7 @@ impl Listener for Json {
         }
         // Every event is plain data, so this cannot fail.
         if let Ok(line) = serde_json::to_string(event) {
-            println!("{line}");
+            say!("{line}");
         }
     }
 }

@@ -94,10 +94,10 @@ pub(super) fn duration(seconds: f64) -> String {
 /// The result in a table, and the differences with their intervals.
 pub(super) fn print_result(result: &RunResult) {
     let percent = |share: Option<f64>| share.map_or("-".into(), |s| format!("{:.1} %", s * 100.0));
-    println!("{}", result.device);
-    println!("{:<22} {:>10} {:>9} {:>9} {:>9} {:>14}", "network", "latency", "MMACs", "kparams", "held-out", "test");
+    say!("{}", result.device);
+    say!("{:<22} {:>10} {:>9} {:>9} {:>9} {:>14}", "network", "latency", "MMACs", "kparams", "held-out", "test");
     let row = |name: &str, latency: f64, macs: u64, params: u64, holdout: Option<f64>, test: String| {
-        println!(
+        say!(
             "{name:<22} {:>7.3} ms {:>9.2} {:>9.1} {:>9} {test:>14}",
             latency,
             macs as f64 / 1e6,
@@ -120,7 +120,7 @@ pub(super) fn print_result(result: &RunResult) {
     }
     for c in &result.compare {
         let d = &c.difference;
-        println!(
+        say!(
             "found - {}: {:+.2} points, 95 % interval {:+.2} to {:+.2} (paired over the same images)",
             c.name,
             d.value * 100.0,

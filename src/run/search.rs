@@ -368,14 +368,6 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn cost<'c>(&'c self, meter: &'c LatencyMeter<'c>, table: &'c Table) -> Box<dyn Cost + 'c> {
-        match self.resource() {
-            Resource::Latency => Box::new(LatencyCost { prepared: self.prepared, table, meter }),
-            Resource::Macs => Box::new(Macs(&self.prepared.net)),
-            Resource::Params => Box::new(Params(&self.prepared.net)),
-        }
-    }
-
     /// Searches; returns the initial network's result, the networks found and how many were scored.
     fn descend(
         &mut self,
@@ -416,11 +408,7 @@ impl Run<'_> {
         };
         self.folder.append("candidates.csv", &Candidate::header(&prepared.net))?;
         self.folder.append("iterates.csv", &Iterate::header(&prepared.net))?;
-        let mut cost = match resource {
-            Resource::Latency => Box::new(LatencyCost { prepared, table, meter }) as Box<dyn Cost>,
-            Resource::Macs => Box::new(Macs(&prepared.net)),
-            Resource::Params => Box::new(Params(&prepared.net)),
-        };
+        let mut cost = cost(resource, prepared, meter, table);
         let mut observer = FolderObserver {
             folder: self.folder,
             listener: self.listener,
@@ -567,7 +555,8 @@ impl Run<'_> {
             Comparison::Initial => Some(prepared.net.full()),
             Comparison::Uniform => {
                 let space = Uniform { net: &prepared.net, resource: self.resource(), width_step: GRID };
-                uniform(space, self.cost(meter, table).as_mut(), rival.limit)?.map(|scaled| scaled.arch)
+                uniform(space, cost(self.resource(), prepared, meter, table).as_mut(), rival.limit)?
+                    .map(|scaled| scaled.arch)
             }
             Comparison::Random => Some(self.best_random(&rival, meter, table, shared)?),
         };
@@ -623,13 +612,27 @@ impl Run<'_> {
             net: &prepared.net,
             resource: self.resource(),
             budgets: &[rival.budget * self.margin()],
-            cost: self.cost(meter, table).as_mut(),
+            cost: cost(self.resource(), prepared, meter, table).as_mut(),
             scorer: &mut scorer,
             observer: &mut (),
             history: &[],
         })?;
         let found = outcome.networks.into_iter().next().expect("a search finds a network for each budget");
         Ok(found.arch)
+    }
+}
+
+/// What a budget of this resource limits.
+fn cost<'a>(
+    resource: Resource,
+    prepared: &'a Prepared,
+    meter: &'a LatencyMeter<'a>,
+    table: &'a Table,
+) -> Box<dyn Cost + 'a> {
+    match resource {
+        Resource::Latency => Box::new(LatencyCost { prepared, table, meter }),
+        Resource::Macs => Box::new(Macs(&prepared.net)),
+        Resource::Params => Box::new(Params(&prepared.net)),
     }
 }
 

@@ -3,9 +3,9 @@
 use super::buffer::Buf;
 use super::error::GpuError;
 use super::pipeline::PipelineCache;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// How to open a device.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,7 +17,7 @@ pub struct Options {
 }
 
 /// What is known of an adapter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adapter {
     /// The device's name.
     pub name: String,
@@ -71,8 +71,19 @@ struct Inner {
     adapter: Adapter,
     limits: wgpu::Limits,
     pipelines: PipelineCache,
-    fault: Arc<Mutex<Option<String>>>,
+    fault: Arc<Mutex<Fault>>,
     held_bytes: AtomicU64,
+}
+
+/// What the device said of itself first, and whether it is gone: after that its errors say little.
+#[derive(Default)]
+struct Fault {
+    error: Option<String>,
+    lost: Option<String>,
+}
+
+fn lock(fault: &Mutex<Fault>) -> MutexGuard<'_, Fault> {
+    fault.lock().expect("no holder of this lock panics")
 }
 
 /// GL has no bounds checks (wgpu #6151), so a kernel's fault could read anything: it is refused.
@@ -132,17 +143,15 @@ impl Gpu {
 
     /// Works on a device that the caller already has; its limits are respected as they are.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        let fault = Arc::new(Mutex::new(None));
-        let keep = |fault: &Arc<Mutex<Option<String>>>, message: String| {
-            fault.lock().expect("no holder of this lock panics").get_or_insert(message);
-        };
-        let uncaptured = Arc::clone(&fault);
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| keep(&uncaptured, error.to_string())));
-        let lost = Arc::clone(&fault);
+        let fault = Arc::new(Mutex::new(Fault::default()));
+        let errors = Arc::clone(&fault);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            lock(&errors).error.get_or_insert_with(|| error.to_string());
+        }));
+        let losses = Arc::clone(&fault);
         device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                keep(&lost, format!("device lost: {message}"));
-            }
+            let text = if message.is_empty() { format!("{reason:?}") } else { message };
+            lock(&losses).lost.get_or_insert(text);
         });
         Self(Arc::new(Inner {
             adapter: Adapter::new(&device.adapter_info()),
@@ -183,10 +192,22 @@ impl Gpu {
 
     /// The first error that the device reported, if any: nothing computed after it can be trusted.
     pub fn check(&self) -> Result<(), GpuError> {
-        match &*self.0.fault.lock().expect("no holder of this lock panics") {
-            Some(reason) => Err(GpuError::Device { reason: reason.clone() }),
-            None => Ok(()),
+        if lock(&self.0.fault).error.is_some() {
+            // Errors of a lost device come before the word that it is lost, which takes a poll.
+            let _ = self.device().poll(wgpu::PollType::Poll);
         }
+        let Fault { error, lost } = &*lock(&self.0.fault);
+        match (lost, error) {
+            (Some(reason), _) => Err(GpuError::Lost { reason: reason.clone() }),
+            (None, Some(reason)) => Err(GpuError::Device { reason: reason.clone() }),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Gives the device back at once, whoever still holds it: all that follows on it is an error. For tests
+    /// of what a lost device leads to, and for applications that must have it back.
+    pub fn destroy(&self) {
+        self.device().destroy();
     }
 
     /// New memory of `bytes`, rounded up to whole vectors and filled with zeros.
@@ -236,7 +257,7 @@ impl Gpu {
         let view = staging
             .slice(..)
             .get_mapped_range()
-            .map_err(|error| GpuError::Device { reason: format!("reading {} back: {error}", buf.name()) })?;
+            .map_err(|error| GpuError::Lost { reason: format!("reading {} back: {error}", buf.name()) })?;
         let values = bytemuck::pod_collect_to_vec(&view);
         drop(view);
         staging.unmap();
@@ -245,9 +266,8 @@ impl Gpu {
 
     /// Waits until all submitted work is done.
     pub fn wait(&self) -> Result<(), GpuError> {
-        self.device()
-            .poll(wgpu::PollType::wait_indefinitely())
-            .map_err(|error| GpuError::Device { reason: error.to_string() })?;
-        self.check()
+        let waited = self.device().poll(wgpu::PollType::wait_indefinitely());
+        self.check()?;
+        waited.map(drop).map_err(|error| GpuError::Lost { reason: error.to_string() })
     }
 }

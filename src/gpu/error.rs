@@ -68,9 +68,15 @@ pub enum GpuError {
         /// naga's message with the source line.
         problem: String,
     },
-    /// The device reported an error, or was lost.
+    /// The device reported an error.
     #[error("the device failed: {reason}")]
     Device {
+        /// The driver's words.
+        reason: String,
+    },
+    /// The device is gone, or only pretends to work: another one may do.
+    #[error("the device was lost: {reason}")]
+    Lost {
         /// The driver's words.
         reason: String,
     },

@@ -14,11 +14,12 @@ mod session; // programs for training, scoring and deployment
 pub use lower::lower;
 pub use params::{Active, Param, Role, Weights, initial_weights};
 pub use plan::{Slots, Value};
-pub use session::{BatchStatistics, Deployed, Footprint, NetworkError, Scoring, Training, TrainingOptions};
+pub use session::{BatchStatistics, Deployed, Footprint, NetworkError, Scoring, Totals, Training, TrainingOptions};
 
 use crate::kernels::RowId;
 use crate::kernels::conv::Conv;
 use crate::kernels::depthwise::Depthwise;
+use crate::kernels::optimizer::BLOCK;
 use crate::space::{Activation, Row, Shortcut};
 
 /// Index of a tensor of a graph.
@@ -167,6 +168,11 @@ impl Graph {
     /// Blocks of all its parameters.
     pub fn blocks(&self) -> u32 {
         self.params.last().map_or(0, |param| param.first_block + param.blocks())
+    }
+
+    /// Values in the buffer of all its parameters.
+    pub fn values(&self) -> usize {
+        (self.blocks() * BLOCK * 4) as usize
     }
 
     /// Quads of the statistics before `index`, each padded to the alignment of bindings.

@@ -5,6 +5,7 @@ use crate::kernels::RowId;
 use crate::kernels::optimizer::{BLOCK, Tensor as StepTensor};
 use crate::rng::{Purpose, stream};
 use rand::RngExt;
+use sha2::{Digest as _, Sha256};
 
 /// What a parameter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +117,7 @@ pub struct Weights {
 
 /// He-normal weights by fan-in (He et al. 2015), gamma 1, the rest 0; a linear layer's are halved in variance.
 pub fn initial_weights(graph: &Graph, seed: u64) -> Weights {
-    let mut values = vec![0.0; (graph.blocks() * BLOCK * 4) as usize];
+    let mut values = vec![0.0; graph.values()];
     for (index, param) in graph.params.iter().enumerate() {
         let mut rng = stream(seed, Purpose::Weights, 0, index as u64);
         let fan_in = (param.kernel * param.kernel * param.inputs) as f64;
@@ -146,9 +147,18 @@ fn normal(rng: &mut impl RngExt) -> f64 {
 }
 
 impl Weights {
+    /// SHA-256 of all values, as 64 hex digits.
+    pub fn fingerprint(&self) -> String {
+        let mut hasher = Sha256::new();
+        for values in std::iter::once(&self.values).chain(&self.running) {
+            hasher.update(bytemuck::cast_slice(values));
+        }
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The weights that `small`, a sub-network, has in `large`: prefixes of channels, centres of kernels.
     pub fn prefix(&self, large: &Graph, small: &Graph) -> Self {
-        let mut values = vec![0.0; (small.blocks() * BLOCK * 4) as usize];
+        let mut values = vec![0.0; small.values()];
         for param in &small.params {
             let source = large
                 .params

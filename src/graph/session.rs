@@ -136,7 +136,7 @@ impl Memory {
     }
 
     fn write_weights(&self, gpu: &Gpu, graph: &Graph, weights: &Weights) -> Result<(), NetworkError> {
-        let expected = (graph.blocks() * BLOCK * 4) as usize;
+        let expected = graph.values();
         if weights.values.len() != expected || weights.running.len() != graph.statistics.len() {
             return Err(NetworkError::Weights { expected, got: weights.values.len() });
         }
@@ -229,6 +229,19 @@ pub enum BatchStatistics {
     Frozen,
 }
 
+/// Sums over training steps, as the device keeps them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Totals {
+    /// Losses of all images.
+    pub loss: f32,
+    /// Images whose largest logit was their label's.
+    pub hits: f32,
+    /// Images: fewer than were submitted where the device did not do its work.
+    pub images: f32,
+    zero: f32,
+}
+
 /// A graph made ready for training steps.
 pub struct Training {
     gpu: Gpu,
@@ -263,7 +276,7 @@ impl Training {
         memory.footprint.state += gradients.bytes() + moment.bytes();
         let labels = gpu.allocate("labels", u64::from(batch) * 4)?;
         let result = gpu.allocate("losses", u64::from(batch) * 8)?;
-        let total = gpu.allocate("total loss", 8)?;
+        let total = gpu.allocate("total loss", size_of::<Totals>() as u64)?;
         let norm = gpu.allocate("gradient norm", 4)?;
         let tensors = gpu.allocate("parameter table", (graph.params.len() * size_of::<optimizer::Tensor>()) as u64)?;
         let block_tensor: Vec<u32> = graph
@@ -358,11 +371,15 @@ impl Training {
         self.program.run();
     }
 
-    /// Sum of losses and number of hits since the last call, waiting for the device.
-    pub fn take_totals(&self) -> Result<(f64, f64), NetworkError> {
-        let total: Vec<f32> = self.gpu.read(&self.total)?;
-        self.gpu.write(&self.total, &[0f32; 4]);
-        Ok((f64::from(total[0]), f64::from(total[1])))
+    /// What the steps since the totals were last set came to, waiting for the device.
+    pub fn totals(&self) -> Result<Totals, NetworkError> {
+        let totals: Vec<Totals> = self.gpu.read(&self.total)?;
+        Ok(totals[0])
+    }
+
+    /// Sets what the next steps are added to.
+    pub fn load_totals(&self, totals: Totals) {
+        self.gpu.write(&self.total, &[totals]);
     }
 
     /// Loss of every image of the last step.

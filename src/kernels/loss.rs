@@ -51,7 +51,7 @@ pub fn cross_entropy(rec: &mut Recording, tuning: &Tuning, io: CrossEntropy) {
     });
 }
 
-/// Appends the sum of a batch's losses and hits (N, 2) to `total` (2).
+/// Appends the sum of a batch's losses and hits (N, 2) and its number of images to `total` (4).
 pub fn accumulate(rec: &mut Recording, images: u32, result: &Buf, total: &Buf) {
     rec.push(Launch {
         kernel: &ACCUMULATE,

@@ -1,7 +1,6 @@
 //! Weights as safetensors, under PyTorch's names and layouts.
 
 use crate::graph::{Graph, Param, Role, Weights};
-use crate::kernels::optimizer::BLOCK;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
 
@@ -135,7 +134,7 @@ pub fn from_safetensors(graph: &Graph, bytes: &[u8]) -> Result<Weights, WeightsE
     let file = SafeTensors::deserialize(bytes)?;
     let running =
         graph.statistics.iter().map(|s| vec![0.0; s.channels.div_ceil(4) as usize * 8]).collect::<Vec<Vec<f32>>>();
-    let mut weights = Weights { values: vec![0.0; (graph.blocks() * BLOCK * 4) as usize], running };
+    let mut weights = Weights { values: vec![0.0; graph.values()], running };
     for tensor in stored(graph) {
         let view = file.tensor(&tensor.name).map_err(|_| WeightsError::Missing { name: tensor.name.clone() })?;
         if view.dtype() != Dtype::F32 || view.shape() != tensor.shape {

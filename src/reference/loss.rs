@@ -35,8 +35,8 @@ pub fn cross_entropy(logits: &Array, labels: &[usize], smoothing: f64) -> Loss {
     loss
 }
 
-/// Losses and hits of a batch added to the totals of an epoch.
-pub fn accumulate([losses, hits]: [f64; 2], batch: &Loss) -> [f64; 2] {
+/// Losses, hits and number of images of a batch added to the totals of an epoch.
+pub fn accumulate([losses, hits, images]: [f64; 3], batch: &Loss) -> [f64; 3] {
     let more = batch.hits.iter().filter(|hit| **hit).count();
-    [losses + batch.losses.iter().sum::<f64>(), hits + more as f64]
+    [losses + batch.losses.iter().sum::<f64>(), hits + more as f64, images + batch.hits.len() as f64]
 }

@@ -5,8 +5,8 @@
 
 mod evaluate; // accuracy and loss of a network on a split
 mod schedule; // the learning rate of a step
-mod trainer; // epochs of steps
+mod trainer; // steps, one by one, and all the state between them
 
 pub use evaluate::{Evaluation, Recalibration, evaluate, recalibrated};
 pub use schedule::Schedule;
-pub use trainer::{EpochReport, State, TrainError, Trainer, TrainerOptions};
+pub use trainer::{Advance, EpochReport, Position, Snapshot, State, TrainError, Trainer, TrainerOptions};

@@ -13,6 +13,8 @@ mod bench; // netadapt-bench
 mod data; // netadapt-data
 mod devices; // netadapt devices
 mod search; // netadapt search
+mod resume; // netadapt resume
+mod attended; // a run with somebody at the terminal
 mod terminal; // progress, tables
 
 use crate::run::RunError;
@@ -31,6 +33,8 @@ struct Netadapt {
 enum Command {
     /// Search for the best network within a budget, and train it.
     Search(search::Args),
+    /// Go on with a run that was stopped, however it was.
+    Resume(resume::Args),
     /// List what there is to run on.
     Devices(devices::Args),
 }
@@ -39,6 +43,7 @@ enum Command {
 pub fn netadapt() -> ExitCode {
     exit(match Netadapt::parse().command {
         Command::Search(args) => search::run(args),
+        Command::Resume(args) => resume::run(args),
         Command::Devices(args) => devices::run(args),
     })
 }

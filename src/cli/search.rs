@@ -1,11 +1,10 @@
 //! `netadapt search`.
 
-use super::terminal::{Progress, print_result};
-use crate::run::{self, Comparison, Config, Event, FinalStart, Listener, StrategyKind};
+use super::attended::{Attended, Output};
+use crate::run::{self, Comparison, Config, FinalStart, StrategyKind};
 use crate::search::Budget;
 use clap::ValueEnum;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 /// Options of `netadapt search`.
 #[derive(Debug, clap::Args)]
@@ -48,12 +47,11 @@ pub(super) struct Args {
     /// What to compare the result with, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',')]
     compare: Vec<CompareArg>,
-    /// Print one event a line as JSON, the result last.
+    /// Take the measurements of another run (its measurements.jsonl) in the place of measuring.
     #[arg(long)]
-    json: bool,
-    /// No progress and no remarks.
-    #[arg(long, short)]
-    quiet: bool,
+    replay: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Budgets of one flag.
@@ -93,10 +91,11 @@ enum CompareArg {
 }
 
 impl Args {
-    fn config(self) -> Config {
+    /// The configuration; its paths hold in any folder that the run is gone on with from.
+    fn config(self) -> std::io::Result<Config> {
         let out = self.out.unwrap_or_else(|| free_folder(&self.preset));
-        Config {
-            data: self.data,
+        Ok(Config {
+            data: std::path::absolute(self.data)?,
             budgets: self.budget.0,
             space: self.preset,
             size: self.size,
@@ -124,8 +123,9 @@ impl Args {
                     CompareArg::Random => Comparison::Random,
                 })
                 .collect(),
+            replay: self.replay.map(std::path::absolute).transpose()?,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
-        }
+        })
     }
 }
 
@@ -139,35 +139,7 @@ fn free_folder(space: &str) -> PathBuf {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let (json, quiet) = (args.json, args.quiet);
-    let config = args.config();
-    let out = config.out.clone();
-    if json {
-        run::search(&config, None, &mut Json { last: Instant::now() })?;
-        return Ok(());
-    }
-    let result = run::search(&config, None, &mut Progress::new(quiet))?;
-    print_result(&result);
-    say!("report: {}", out.join("report.html").display());
-    Ok(())
-}
-
-/// Prints events as JSON, one a line; progress at most every 30 s.
-struct Json {
-    last: Instant,
-}
-
-impl Listener for Json {
-    fn event(&mut self, event: &Event) {
-        if let Event::Progress { .. } = event {
-            if self.last.elapsed() < Duration::from_secs(30) {
-                return;
-            }
-            self.last = Instant::now();
-        }
-        // Every event is plain data, so this cannot fail.
-        if let Ok(line) = serde_json::to_string(event) {
-            say!("{line}");
-        }
-    }
+    let attended = Attended::new(&args.output)?;
+    let config = args.config()?;
+    attended.carry_on(&config.out, |environment, listener| run::search(&config, environment, listener))
 }

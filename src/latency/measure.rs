@@ -59,6 +59,14 @@ impl Meter {
         Ok((meter, measurement))
     }
 
+    /// Goes on with a reference that was timed before: later measurements are at the device speed of then.
+    pub fn resumed(gpu: &Gpu, reference: Program, reference_ms: f64) -> Result<Self, GpuError> {
+        let empty_seconds = empty_submit(gpu)?;
+        warm_up(&reference)?;
+        let repeats = repeats(&reference, empty_seconds)?;
+        Ok(Self { gpu: gpu.clone(), reference, repeats, reference_ms, empty_seconds })
+    }
+
     /// Times a network in turn with the reference.
     pub fn measure(&self, program: &Program) -> Result<Measurement, GpuError> {
         warm_up(program)?;

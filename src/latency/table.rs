@@ -83,18 +83,27 @@ impl TableBuilder {
         self.operations.is_empty()
     }
 
-    /// Times the next operation; `None` when all are done.
-    pub fn step(&mut self) -> Result<Option<Entry>, GpuError> {
-        let Some(operation) = self.operations.get(self.entries.len()).copied() else {
-            return Ok(None);
-        };
-        let program = operation_program(&self.gpu, &self.tuning, &operation, self.batch, COPIES)?;
-        let entry = Entry { operation, ms: quick(&program, COPIES, self.empty_seconds)? };
-        self.entries.push(entry);
-        Ok(Some(entry))
+    /// The next operation that has no entry; `None` when all have.
+    pub fn next_operation(&self) -> Option<Operation> {
+        self.operations.get(self.entries.len()).copied()
     }
 
-    /// The table, once every step is done.
+    /// Times an operation: milliseconds of one run.
+    pub fn time(&self, operation: &Operation) -> Result<Spread, GpuError> {
+        let program = operation_program(&self.gpu, &self.tuning, operation, self.batch, COPIES)?;
+        quick(&program, COPIES, self.empty_seconds)
+    }
+
+    /// Adds the entry of the next operation.
+    ///
+    /// # Panics
+    /// When all operations have one.
+    pub fn add(&mut self, ms: Spread) {
+        let operation = self.next_operation().expect("an operation is left");
+        self.entries.push(Entry { operation, ms });
+    }
+
+    /// The table, once every operation has an entry.
     pub fn finish(self) -> Table {
         Table::new(self.gpu.adapter(), self.batch, self.entries)
     }

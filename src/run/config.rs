@@ -38,6 +38,11 @@ pub enum Comparison {
     Random,
 }
 
+/// As many threads as the machine runs at a time.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// A run's configuration. The settings of the space that the flags change are changed in the space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,7 +55,8 @@ pub struct Config {
     pub space: String,
     /// Pixels a side, where the space's own is not wanted.
     pub size: Option<u32>,
-    /// Folder of the run.
+    /// Folder of the run. It may be moved, so it is not written into it.
+    #[serde(skip)]
     pub out: PathBuf,
     /// Seed of everything random.
     pub seed: u64,
@@ -68,6 +74,9 @@ pub struct Config {
     pub final_start: FinalStart,
     /// What the search is compared with.
     pub compare: Vec<Comparison>,
-    /// Threads that decode images and make batches.
+    /// Measurements of another run, which are taken in the place of measuring.
+    pub replay: Option<PathBuf>,
+    /// Threads that decode images and make batches. Results do not depend on it, so it is not part of the run.
+    #[serde(skip, default = "threads")]
     pub threads: usize,
 }

@@ -1,42 +1,46 @@
 //! What a network costs, for the search: latency predicted by a table and measured on the device.
 
 use super::error::RunError;
-use super::folder::Folder;
+use super::networks::Known;
 use super::prepare::Prepared;
+use super::records::Measurements;
+use super::stop::Stop;
 use crate::graph::{Deployed, Weights, lower};
-use crate::latency::{Measurement, Meter, Table};
-use crate::search::{BoxError, Cost};
+use crate::latency::{Measurement, Meter};
+use crate::search::{BoxError, Cost, Macs, Params, Resource};
 use crate::space::Arch;
-use serde::Serialize;
+use std::cell::OnceCell;
+use std::path::PathBuf;
 
-/// A line of `measurements.jsonl`.
-#[derive(Serialize)]
-struct Line<'a> {
-    network: &'a [u32],
-    predicted_ms: Option<f64>,
-    #[serde(flatten)]
-    latency: Measurement,
-}
-
-/// Measures whole networks and writes every measurement down.
+/// Measures whole networks, or reads back what was measured of them.
 pub(super) struct LatencyMeter<'a> {
     prepared: &'a Prepared,
-    meter: Meter,
+    measurements: &'a Measurements<'a>,
+    stop: &'a Stop,
     weights: Weights,
-    folder: &'a Folder,
     initial: Measurement,
+    /// Made when there is something to measure.
+    meter: OnceCell<Meter>,
 }
 
 impl<'a> LatencyMeter<'a> {
     /// Times the initial network, the reference of all later measurements. The values of `weights` do
     /// not matter for the time, as long as they are ordinary numbers.
-    pub(super) fn new(prepared: &'a Prepared, weights: Weights, folder: &'a Folder) -> Result<Self, RunError> {
+    pub(super) fn new(
+        prepared: &'a Prepared,
+        weights: Weights,
+        measurements: &'a Measurements<'a>,
+        stop: &'a Stop,
+    ) -> Result<Self, RunError> {
         let full = prepared.net.full();
-        let program = deployed(prepared, &full, &weights)?.into_program();
-        let (meter, initial) = Meter::new(&prepared.gpu, program)?;
-        let line = Line { network: full.values(), predicted_ms: None, latency: initial };
-        folder.append_json("measurements.jsonl", &line)?;
-        Ok(Self { prepared, meter, weights, folder, initial })
+        let meter = OnceCell::new();
+        let initial = measurements.network(full.values(), None, || {
+            let program = deployed(prepared, &full, &weights)?.into_program();
+            let (made, initial) = Meter::new(&prepared.gpu, program)?;
+            meter.get_or_init(|| made);
+            Ok(initial)
+        })?;
+        Ok(Self { prepared, measurements, stop, weights, initial, meter })
     }
 
     /// The initial network's latency.
@@ -44,11 +48,24 @@ impl<'a> LatencyMeter<'a> {
         self.initial
     }
 
-    /// Times a network as deployed.
+    /// The latency of a network as deployed.
     pub(super) fn measure(&self, arch: &Arch, predicted_ms: Option<f64>) -> Result<Measurement, RunError> {
-        let latency = self.meter.measure(deployed(self.prepared, arch, &self.weights)?.program())?;
-        self.folder.append_json("measurements.jsonl", &Line { network: arch.values(), predicted_ms, latency })?;
-        Ok(latency)
+        self.measurements.network(arch.values(), predicted_ms, || {
+            if self.stop.look() {
+                return Err(RunError::Stopped { folder: PathBuf::new() });
+            }
+            let program = deployed(self.prepared, arch, &self.weights)?;
+            Ok(self.meter()?.measure(program.program())?)
+        })
+    }
+
+    fn meter(&self) -> Result<&Meter, RunError> {
+        if let Some(meter) = self.meter.get() {
+            return Ok(meter);
+        }
+        let reference = deployed(self.prepared, &self.prepared.net.full(), &self.weights)?.into_program();
+        let meter = Meter::resumed(&self.prepared.gpu, reference, self.initial.median_ms)?;
+        Ok(self.meter.get_or_init(|| meter))
     }
 }
 
@@ -61,19 +78,28 @@ fn deployed(prepared: &Prepared, arch: &Arch, weights: &Weights) -> Result<Deplo
     Ok(Deployed::new(&prepared.gpu, &graph, &weights, &shapes, &prepared.tuning, batch)?)
 }
 
+/// What a budget of this resource limits.
+pub(super) fn cost<'a>(resource: Resource, prepared: &'a Prepared, known: &'a Known<'a>) -> Box<dyn Cost + 'a> {
+    match resource {
+        Resource::Latency => Box::new(LatencyCost { prepared, known }),
+        Resource::Macs => Box::new(Macs(&prepared.net)),
+        Resource::Params => Box::new(Params(&prepared.net)),
+    }
+}
+
 /// Latency as a resource.
-pub(super) struct LatencyCost<'a> {
-    pub(super) prepared: &'a Prepared,
-    pub(super) table: &'a Table,
-    pub(super) meter: &'a LatencyMeter<'a>,
+struct LatencyCost<'a> {
+    prepared: &'a Prepared,
+    known: &'a Known<'a>,
 }
 
 impl Cost for LatencyCost<'_> {
     fn predict(&self, arch: &Arch) -> f64 {
-        self.table.network_ms(&self.prepared.net, arch).expect("the table has every operation of its space")
+        let table = self.known.table;
+        table.network_ms(&self.prepared.net, arch).expect("the table has every operation of its space")
     }
 
     fn measure(&mut self, arch: &Arch) -> Result<f64, BoxError> {
-        Ok(self.meter.measure(arch, Some(self.predict(arch)))?.median_ms)
+        Ok(self.known.meter.measure(arch, Some(self.predict(arch)))?.median_ms)
     }
 }

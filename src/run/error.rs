@@ -8,6 +8,7 @@ use crate::model::WeightsError;
 use crate::search::{BoxError, BudgetError, SearchError};
 use crate::space::SpaceError;
 use crate::train::TrainError;
+use std::path::PathBuf;
 
 /// Why a run ended before its result.
 #[derive(Debug, thiserror::Error)]
@@ -40,19 +41,81 @@ pub enum RunError {
     /// A file of weights.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// A configuration in a run's folder that cannot be read.
+    #[error("{path}: {source}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// The parser's message with the line.
+        source: Box<toml::de::Error>,
+    },
+    /// A run that is not the one that was started.
+    #[error("{what} is not what this run was started with: {changes}; change it back, or start a new run")]
+    Changed {
+        /// `config.toml` or `the data set`.
+        what: &'static str,
+        /// What differs.
+        changes: String,
+    },
+    /// Measurements that are of another run.
+    #[error("cannot replay line {line} of {path}: {problem}")]
+    Replay {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// It was asked to stop, and can go on.
+    #[error("stopped; go on with: netadapt resume {folder}")]
+    Stopped {
+        /// The run's folder.
+        folder: PathBuf,
+    },
     /// Anything that a cost or a score reports.
     #[error(transparent)]
     Other(BoxError),
 }
 
 impl RunError {
+    /// The error itself where a search passes it on.
+    fn root(&self) -> &Self {
+        match self {
+            Self::Other(source)
+            | Self::Search(SearchError::Measure { source, .. } | SearchError::Score { source, .. }) => {
+                source.downcast_ref::<Self>().map_or(self, Self::root)
+            }
+            _ => self,
+        }
+    }
+
+    /// Whether another device may do what this one did not.
+    pub(super) fn is_lost_device(&self) -> bool {
+        matches!(self.root().gpu(), Some(GpuError::Lost { .. }))
+    }
+
+    fn gpu(&self) -> Option<&GpuError> {
+        match self {
+            Self::Gpu(error)
+            | Self::Network(NetworkError::Gpu(error))
+            | Self::Train(TrainError::Network(NetworkError::Gpu(error))) => Some(error),
+            _ => None,
+        }
+    }
+
     /// The exit code of the command line for it.
     pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Budget(_) | Self::Space(_) => 2,
+        let error = self.root();
+        if let Some(error) = error.gpu() {
+            return gpu_code(error);
+        }
+        match error {
+            Self::Budget(_) | Self::Space(_) | Self::Config { .. } | Self::Replay { .. } => 2,
+            Self::Changed { what: "config.toml", .. } => 2,
+            Self::Changed { .. } => 5,
+            Self::Stopped { .. } => 75,
             Self::Search(SearchError::OutOfReach { .. }) => 3,
-            Self::Gpu(error) | Self::Network(NetworkError::Gpu(error)) => gpu_code(error),
-            Self::Train(TrainError::Network(NetworkError::Gpu(error))) => gpu_code(error),
             Self::Data(_) | Self::Train(TrainError::Data(_)) => 5,
             _ => 1,
         }
@@ -64,6 +127,7 @@ fn gpu_code(error: &GpuError) -> u8 {
         GpuError::NoAdapter { .. }
         | GpuError::NoSuchDevice { .. }
         | GpuError::Refused { .. }
+        | GpuError::Lost { .. }
         | GpuError::Device { .. } => 4,
         _ => 1,
     }

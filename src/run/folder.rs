@@ -1,19 +1,39 @@
-//! The run's folder: files written whole, or by whole lines.
+//! The run's folder: files written whole, logs by whole lines, one process at a time.
+//!
+//! A disk that is full is waited for, as long as `Patience` says.
 
+use super::disk::Disk;
 use serde::Serialize;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 /// Why the run's folder could not be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FolderError {
     /// There is a run in it already.
-    #[error("{path} holds a run already; name another folder with --out")]
+    #[error("{path} holds a run already; name another folder with --out, or go on with `netadapt resume {path}`")]
     Occupied {
         /// The folder.
         path: PathBuf,
+    },
+    /// There is no run in it.
+    #[error("{path} holds no run: there is no config.toml in it")]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process works in it.
+    #[error("{path} is in use by {owner}; wait for it, or stop it first")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// Process and host.
+        owner: String,
     },
     /// A file could not be written or read.
     #[error("cannot {action} {path}: {source}")]
@@ -23,7 +43,7 @@ pub enum FolderError {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A file that does not hold what it should.
     #[error("{path} is damaged: {reason}")]
@@ -35,11 +55,24 @@ pub enum FolderError {
     },
 }
 
+/// Is asked when the disk is full: whether to try again, after a while. It is given the file.
+pub type Patience = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
+
 /// The folder of one run.
-#[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
+    disk: Arc<dyn Disk>,
+    patience: Patience,
+    /// Held as long as the folder is.
+    _lock: File,
+    /// Bytes of whole lines of the logs that this process has appended to; what is behind them is no line.
+    logs: Mutex<HashMap<String, u64>>,
 }
+
+/// Files larger than this are no file of a run: nothing is read from them.
+const MOST_BYTES: u64 = 4 << 30;
+/// Who holds the lock.
+const LOCK: &str = "state/lock";
 
 impl Folder {
     /// An error where there is a run in the folder already.
@@ -51,18 +84,26 @@ impl Folder {
     }
 
     /// A new run's folder; one with a run in it is refused.
-    pub fn create(path: &Path) -> Result<Self, FolderError> {
+    pub fn create(path: &Path, disk: Arc<dyn Disk>, patience: Patience) -> Result<Self, FolderError> {
         Self::refuse_occupied(path)?;
-        let folder = Self { path: path.to_owned() };
-        for sub in ["", "latency", "state", "initial", "networks"] {
-            folder.create_sub(sub)?;
-        }
-        Ok(folder)
+        Self::locked(path, disk, patience)
     }
 
     /// The folder of a run that was started before.
-    pub fn open(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+    pub fn open(path: &Path, disk: Arc<dyn Disk>, patience: Patience) -> Result<Self, FolderError> {
+        if !path.join("config.toml").exists() {
+            return Err(FolderError::NoRun { path: path.to_owned() });
+        }
+        Self::locked(path, disk, patience)
+    }
+
+    fn locked(path: &Path, disk: Arc<dyn Disk>, patience: Patience) -> Result<Self, FolderError> {
+        for sub in ["", "latency", "state", "initial", "networks"] {
+            let path = path.join(sub);
+            disk.create_folder(&path).map_err(|source| FolderError::Io { action: "create", path, source })?;
+        }
+        let lock = lock(path)?;
+        Ok(Self { path: path.to_owned(), disk, patience, _lock: lock, logs: Mutex::default() })
     }
 
     /// Where it is.
@@ -73,65 +114,204 @@ impl Folder {
     /// Makes a folder in it.
     pub fn create_sub(&self, name: &str) -> Result<(), FolderError> {
         let path = self.path.join(name);
-        fs::create_dir_all(&path).map_err(|source| FolderError::Io { action: "create", path, source })
+        self.patiently("create", &path, || self.disk.create_folder(&path))
+    }
+
+    /// Does what needs room on the disk, again and again while the disk is full and patience lasts.
+    fn patiently(
+        &self,
+        action: &'static str,
+        path: &Path,
+        mut work: impl FnMut() -> io::Result<()>,
+    ) -> Result<(), FolderError> {
+        loop {
+            match work() {
+                Ok(()) => return Ok(()),
+                Err(error) if is_full(&error) && (self.patience)(path) => {}
+                Err(source) => return Err(FolderError::Io { action, path: path.to_owned(), source }),
+            }
+        }
     }
 
     /// Writes a file so that it is there whole or not at all: beside, synced, renamed, folder synced.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
         let path = self.path.join(name);
-        let beside = path.with_file_name(format!(
-            ".{}.new",
-            path.file_name().expect("a file of a run has a name").to_string_lossy()
-        ));
-        let write = || -> std::io::Result<()> {
-            let mut file = File::create(&beside)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&beside, &path)?;
-            sync_folder(path.parent().expect("a file of a run lies in a folder"))
-        };
-        write().map_err(|source| FolderError::Io { action: "write", path: path.clone(), source })
+        let name = path.file_name().expect("a file of a run has a name").to_string_lossy();
+        let beside = path.with_file_name(format!(".{name}.new"));
+        self.patiently("write", &path, || {
+            self.disk.write(&beside, bytes)?;
+            self.disk.sync(&beside)?;
+            self.disk.rename(&beside, &path)?;
+            self.disk.sync_folder(path.parent().expect("a file of a run lies in a folder"))
+        })
     }
 
     /// Writes a value as indented JSON.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), FolderError> {
-        let text = serde_json::to_string_pretty(value)
-            .map_err(|error| FolderError::Damaged { path: self.path.join(name), reason: error.to_string() })?;
+        let text = serde_json::to_string_pretty(value).map_err(|error| self.damaged(name, error))?;
         self.write(name, format!("{text}\n").as_bytes())
     }
 
-    /// Appends one line.
+    /// Appends one line to a log. What a crash or a full disk left of a line is cut off first.
     pub fn append(&self, name: &str, line: &str) -> Result<(), FolderError> {
         let path = self.path.join(name);
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()))
-            .map_err(|source| FolderError::Io { action: "write", path, source })
+        let bytes = format!("{line}\n");
+        let mut logs = self.logs.lock().expect("no holder of this lock panics");
+        let end = match logs.get(name) {
+            Some(end) => *end,
+            None => {
+                whole_lines(&path).map_err(|source| FolderError::Io { action: "read", path: path.clone(), source })?
+            }
+        };
+        self.patiently("write", &path, || {
+            if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > end) {
+                self.disk.truncate(&path, end)?;
+            }
+            self.disk.append(&path, bytes.as_bytes())
+        })?;
+        logs.insert(name.to_owned(), end + bytes.len() as u64);
+        Ok(())
     }
 
     /// Appends a value as one line of JSON.
     pub fn append_json(&self, name: &str, value: &impl Serialize) -> Result<(), FolderError> {
-        let text = serde_json::to_string(value)
-            .map_err(|error| FolderError::Damaged { path: self.path.join(name), reason: error.to_string() })?;
+        let text = serde_json::to_string(value).map_err(|error| self.damaged(name, error))?;
         self.append(name, &text)
+    }
+
+    /// Makes what was appended to a log last.
+    pub fn sync(&self, name: &str) -> Result<(), FolderError> {
+        let path = self.path.join(name);
+        self.patiently("write", &path, || self.disk.sync(&path))
+    }
+
+    /// The whole lines of a log; none where there is no such file.
+    pub fn lines(&self, name: &str) -> Result<Vec<String>, FolderError> {
+        match self.read(name) {
+            Ok(bytes) => {
+                let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+                let text = std::str::from_utf8(&bytes[..end]).map_err(|error| self.damaged(name, error))?;
+                Ok(text.lines().map(str::to_owned).collect())
+            }
+            Err(error) if error.is_missing() => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Leaves the first `count` lines of a log.
+    pub fn keep_lines(&self, name: &str, count: usize) -> Result<(), FolderError> {
+        let path = self.path.join(name);
+        let bytes = self.lines(name)?.iter().take(count).map(|line| line.len() as u64 + 1).sum();
+        if path.exists() {
+            self.patiently("write", &path, || self.disk.truncate(&path, bytes))?;
+            self.logs.lock().expect("no holder of this lock panics").insert(name.to_owned(), bytes);
+        }
+        Ok(())
     }
 
     /// Reads a file.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, FolderError> {
         let path = self.path.join(name);
-        fs::read(&path).map_err(|source| FolderError::Io { action: "read", path, source })
+        let read = |source| FolderError::Io { action: "read", path: path.clone(), source };
+        let bytes = fs::metadata(&path).map_err(read)?.len();
+        if bytes > MOST_BYTES {
+            return Err(self.damaged(name, format!("it has {bytes} bytes")));
+        }
+        fs::read(&path).map_err(read)
     }
 
     /// Reads a file of JSON.
-    pub fn read_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, FolderError> {
-        serde_json::from_slice(&self.read(name)?)
-            .map_err(|error| FolderError::Damaged { path: self.path.join(name), reason: error.to_string() })
+    pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, FolderError> {
+        serde_json::from_slice(&self.read(name)?).map_err(|error| self.damaged(name, error))
+    }
+
+    /// Names of the files in a folder of it, hidden ones left out.
+    pub fn files(&self, sub: &str) -> Result<Vec<String>, FolderError> {
+        let path = self.path.join(sub);
+        let read = |source| FolderError::Io { action: "read", path: path.clone(), source };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&path).map_err(read)? {
+            let name = entry.map_err(read)?.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Removes a file; one that is not there is no error.
+    pub fn remove(&self, name: &str) -> Result<(), FolderError> {
+        let path = self.path.join(name);
+        match self.disk.remove(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(FolderError::Io { action: "remove", path, source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what a crash left of files that were being written.
+    pub fn remove_unfinished(&self) -> Result<(), FolderError> {
+        let mut folders = vec![PathBuf::new()];
+        while let Some(folder) = folders.pop() {
+            let path = self.path.join(&folder);
+            let read = |source| FolderError::Io { action: "read", path: path.clone(), source };
+            for entry in fs::read_dir(&path).map_err(read)? {
+                let entry = entry.map_err(read)?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if entry.file_type().map_err(read)?.is_dir() {
+                    folders.push(folder.join(name));
+                } else if name.starts_with('.') && name.ends_with(".new") {
+                    self.remove(&folder.join(name).to_string_lossy())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A file of this folder that does not hold what it should.
+    pub(super) fn damaged(&self, name: &str, reason: impl ToString) -> FolderError {
+        FolderError::Damaged { path: self.path.join(name), reason: reason.to_string() }
     }
 }
 
-/// Makes a rename durable. Windows has no such call and needs none.
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+impl FolderError {
+    /// Whether a file was not there.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == ErrorKind::NotFound)
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// Bytes up to the end of the last whole line.
+fn whole_lines(path: &Path) -> io::Result<u64> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last as u64 + 1)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes the folder for this process; the system gives it back when the process ends, however it does.
+fn lock(folder: &Path) -> Result<File, FolderError> {
+    let path = folder.join(LOCK);
+    let io = |source| FolderError::Io { action: "write", path: path.clone(), source };
+    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let owner = fs::read_to_string(&path).unwrap_or_default();
+            let owner = if owner.trim().is_empty() { "another process" } else { owner.trim() }.to_owned();
+            return Err(FolderError::Locked { path: folder.to_owned(), owner });
+        }
+        Err(TryLockError::Error(source)) => return Err(io(source)),
+    }
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    file.set_len(0).map_err(io)?;
+    file.write_all(format!("process {} on {host}\n", std::process::id()).as_bytes()).map_err(io)?;
+    Ok(file)
 }

@@ -2,24 +2,36 @@
 //!
 //! This is what a user of the library calls and what the command line wraps.
 
-mod compare; // what a search has to beat
 mod config; // what a run was asked to do
-mod cost; // measured and predicted resources, for the search
-mod error; // why a run ended
-mod events; // what a run tells while it goes on
-mod folder; // the run's folder
-mod page; // what the report shows of a run
+mod environment; // device, disk, a wish to stop
 mod prepare; // device, images, super-network
-mod result; // result.json
+mod origin; // what it was started with, for one that goes on
+mod search; // the run itself, and on from where it was stopped
+mod training; // trainings, with checkpoints
+mod descent; // budgets, table, search
+mod networks; // networks found and compared
+mod cost; // measured and predicted resources, for the search
 mod scorer; // many networks scored in one pass
-mod search; // the run itself
+mod compare; // what a search has to beat
+mod records; // what was measured and scored, read back
+mod snapshot; // a training as sections of a checkpoint
+mod checkpoint; // files of sections with checksums
+mod folder; // the run's folder
+mod disk; // what it is written with
+mod stop; // a wish to stop
+mod events; // what a run tells while it goes on
+mod result; // result.json
+mod page; // what the report shows of a run
+mod error; // why a run ended
 
-pub use config::Comparison;
-pub use config::{Config, FinalStart, StrategyKind};
+pub use config::{Comparison, Config, FinalStart, StrategyKind};
+pub use disk::{Disk, SystemDisk};
+pub use environment::{Environment, OpenDevice};
 pub use error::RunError;
 pub use events::{Event, Listener, Phase};
-pub use folder::{Folder, FolderError};
+pub use folder::{Folder, FolderError, Patience};
 pub use result::{
     Accuracy, ComparedNetwork, Difference, FoundNetwork, InitialNetwork, ResultBudget, RunResult, Seconds,
 };
-pub use search::search;
+pub use search::{resume, search};
+pub use stop::Stop;

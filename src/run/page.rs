@@ -1,5 +1,6 @@
 //! What the report shows of a run.
 
+use super::config::{Config, StrategyKind};
 use super::prepare::Prepared;
 use super::result::{ComparedNetwork, FoundNetwork, RunResult};
 use crate::data::Images;
@@ -110,8 +111,16 @@ pub(super) fn network_summary(
     }
 }
 
-/// The page's view of the result; what it lacks is the caller's to add.
-pub(super) fn input(prepared: &Prepared, result: &RunResult) -> report::Input {
+/// The page's view of the result, beside what the run has `collected` on its way: networks, iterates,
+/// candidates, trainings.
+pub(super) fn input(
+    config: &Config,
+    prepared: &Prepared,
+    result: &RunResult,
+    collected: report::Input,
+) -> report::Input {
+    let budgets: Vec<String> = config.budgets.iter().map(ToString::to_string).collect();
+    let name = config.data.file_name().unwrap_or(config.data.as_os_str()).to_string_lossy();
     let device = &result.device;
     let (seconds, initial) = (&result.seconds, &result.initial);
     let dataset = &prepared.dataset;
@@ -131,6 +140,16 @@ pub(super) fn input(prepared: &Prepared, result: &RunResult) -> report::Input {
         }),
     };
     report::Input {
+        title: format!("{name} within {}", budgets.join(", ")),
+        strategy: match config.strategy {
+            StrategyKind::Mcd => "multi-layer coordinate descent".into(),
+            StrategyKind::Single => "one layer at a time (NetAdapt V1)".into(),
+            StrategyKind::Random => "random".into(),
+        },
+        seed: config.seed,
+        command: std::env::args().collect::<Vec<_>>().join(" "),
+        date: date(),
+        resource: config.budgets[0].resource().to_string(),
         device: report::Device {
             name: device.name.clone(),
             driver: device.driver.clone(),
@@ -162,6 +181,21 @@ pub(super) fn input(prepared: &Prepared, result: &RunResult) -> report::Input {
             holdout_accuracy: initial.accuracy.shared.unwrap_or(0.0),
         },
         comparison: result.compare.iter().map(compared).collect(),
-        ..report::Input::default()
+        ..collected
     }
+}
+
+/// Today, in UTC, as 2026-11-22.
+fn date() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    // Days to a civil date (Hinnant 2013): eras of 400 years that start on 1 March.
+    let days = (since.as_secs() / 86_400) as i64 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
 }

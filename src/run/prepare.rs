@@ -1,10 +1,11 @@
 //! Device, images and super-network: what every step of a run works on.
 
 use super::config::Config;
+use super::environment::OpenDevice;
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
 use crate::data::{self, Dataset, Format, Images, Normalisation};
-use crate::gpu::{Gpu, Options};
+use crate::gpu::Gpu;
 use crate::graph::{Graph, lower};
 use crate::kernels::Tuning;
 use crate::space::{Space, Supernet};
@@ -23,7 +24,12 @@ pub(super) struct Prepared {
     pub(super) holdout: Arc<Images>,
     pub(super) test: Arc<Images>,
     pub(super) normalisation: Normalisation,
+    /// Training steps between two waits for the device.
+    pub(super) steps_in_flight: u64,
 }
+
+/// As many steps as keep the device busy and never pile up by seconds.
+const STEPS_IN_FLIGHT: u64 = 4;
 
 /// Decoded images kept in memory at most; what is over is decoded again each time.
 const CACHE_BYTES: usize = 768 << 20;
@@ -45,13 +51,14 @@ pub(super) fn space(config: &Config) -> Result<(Space, u32), RunError> {
     Ok((space, size))
 }
 
-/// Opens the device, unless one is given, and reads the images.
-pub(super) fn prepare(config: &Config, gpu: Option<Gpu>, listener: &mut dyn Listener) -> Result<Prepared, RunError> {
-    let (space, size) = space(config)?;
-    let gpu = match gpu {
-        Some(gpu) => gpu,
-        None => Gpu::open(Options { device: config.device, portable: false })?,
-    };
+/// Opens the device, unless one is given, and reads the images, for a space at a size.
+pub(super) fn prepare(
+    config: &Config,
+    (space, size): (Space, u32),
+    open: &OpenDevice,
+    listener: &mut dyn Listener,
+) -> Result<Prepared, RunError> {
+    let gpu = open(config.device)?;
     if gpu.adapter().is_software() {
         let text = format!("{} is a software adapter: latencies are this processor's, not a GPU's", gpu.adapter());
         listener.event(&Event::Note { text });
@@ -82,5 +89,6 @@ pub(super) fn prepare(config: &Config, gpu: Option<Gpu>, listener: &mut dyn List
     let graph = lower(&net, &net.full());
     let normalisation = train.statistics();
     let tuning = Tuning::for_adapter(gpu.adapter());
-    Ok(Prepared { gpu, tuning, space, net, graph, dataset, train, holdout, test, normalisation })
+    let steps_in_flight = STEPS_IN_FLIGHT;
+    Ok(Prepared { gpu, tuning, space, net, graph, dataset, train, holdout, test, normalisation, steps_in_flight })
 }

@@ -1,7 +1,7 @@
 //! `result.json`. Accuracies are shares of 1; every latency in it was measured.
 
 use crate::gpu::Adapter;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,7 +21,8 @@ pub struct RunResult {
 }
 
 /// Wall-clock seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Seconds {
     /// Timing operations.
     pub table: f64,

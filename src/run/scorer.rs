@@ -1,12 +1,16 @@
 //! Many networks scored in one pass with the shared weights, each with statistics of its own.
 
 use super::error::RunError;
+use super::networks::Known;
 use super::prepare::Prepared;
+use super::records::Thoroughness;
+use super::stop::Stop;
 use crate::graph::{Scoring, Weights};
 use crate::search::{BoxError, Score, Scorer};
 use crate::space::{Arch, LayerShape, Supernet};
 use crate::task;
 use crate::train::Recalibration;
+use std::path::PathBuf;
 
 /// Bytes of one feature map at most: WebGPU's smallest limit of a binding, halved.
 const MAP_BYTES: u64 = 64 << 20;
@@ -14,7 +18,7 @@ const MAP_BYTES: u64 = 64 << 20;
 const GROUPS: u32 = 8;
 
 /// Scores networks on held-out images after recalibration on training images.
-pub(super) struct SharedScorer {
+struct SharedScorer {
     scoring: Scoring,
     net: Supernet,
     filler: Arch,
@@ -24,16 +28,9 @@ pub(super) struct SharedScorer {
     classes: usize,
 }
 
-/// How thoroughly networks are scored.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Thoroughness {
-    pub(super) recalibration: u32,
-    pub(super) held_out: u32,
-}
-
 impl SharedScorer {
     /// Makes the passes ready; images are rendered once.
-    pub(super) fn new(prepared: &Prepared, weights: &Weights, thoroughness: Thoroughness) -> Result<Self, RunError> {
+    fn new(prepared: &Prepared, weights: &Weights, thoroughness: Thoroughness) -> Result<Self, RunError> {
         let recalibration = Recalibration { images: &prepared.train, count: thoroughness.recalibration }.indices();
         let held_out = Recalibration { images: &prepared.holdout, count: thoroughness.held_out }.indices();
         let per_image = prepared
@@ -98,16 +95,47 @@ impl SharedScorer {
     }
 }
 
-impl SharedScorer {
-    /// Scores networks, in passes of as many as fit.
-    pub(super) fn score_all(&self, archs: &[Arch]) -> Result<Vec<Score>, RunError> {
-        let passes = archs.chunks(self.scoring.groups() as usize).map(|chunk| self.pass(chunk));
-        Ok(passes.collect::<Result<Vec<_>, _>>()?.concat())
+/// Scores networks, each once in a run: what is known is read back.
+pub(super) struct RecordedScorer<'a> {
+    prepared: &'a Prepared,
+    known: &'a Known<'a>,
+    stop: &'a Stop,
+    on: Thoroughness,
+    /// Made when there is something to score.
+    live: Option<SharedScorer>,
+}
+
+impl<'a> RecordedScorer<'a> {
+    pub(super) fn new(prepared: &'a Prepared, known: &'a Known<'a>, stop: &'a Stop, on: Thoroughness) -> Self {
+        Self { prepared, known, stop, on, live: None }
+    }
+
+    /// Scores what is not known, in passes of as many as fit, and writes each pass down.
+    fn score_missing(&mut self, archs: &[Arch]) -> Result<(), RunError> {
+        let unknown = |arch: &&Arch| self.known.scores.get(self.on, arch.values()).is_none();
+        let missing: Vec<Arch> = archs.iter().filter(unknown).cloned().collect();
+        let mut rest = missing.as_slice();
+        while !rest.is_empty() {
+            if self.stop.look() {
+                return Err(RunError::Stopped { folder: PathBuf::new() });
+            }
+            let live = match &mut self.live {
+                Some(live) => live,
+                none => none.insert(SharedScorer::new(self.prepared, self.known.shared, self.on)?),
+            };
+            let (now, later) = rest.split_at(rest.len().min(live.scoring.groups() as usize));
+            let scores = live.pass(now)?;
+            self.known.scores.note(self.on, now.iter().map(Arch::values).zip(scores))?;
+            rest = later;
+        }
+        Ok(())
     }
 }
 
-impl Scorer for SharedScorer {
+impl Scorer for RecordedScorer<'_> {
     fn score(&mut self, archs: &[Arch]) -> Result<Vec<Score>, BoxError> {
-        Ok(self.score_all(archs)?)
+        self.score_missing(archs)?;
+        let score = |arch: &Arch| self.known.scores.get(self.on, arch.values()).expect("it was just noted");
+        Ok(archs.iter().map(score).collect())
     }
 }

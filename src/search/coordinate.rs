@@ -54,18 +54,10 @@ impl Strategy for CoordinateDescent {
     fn search(&self, mut problem: Problem<'_>) -> Result<Outcome, SearchError> {
         let choices = Choices::new(problem.net, self.settings.width_step);
         let mut goals = Goals::new(problem.budgets);
-        let past = match problem.history {
-            [] => vec![self.begin(&mut problem)?],
-            history => history.to_vec(),
-        };
-        let initial = past[0].measured;
-        let mut standing = Standing { arch: problem.net.full(), iterate: past[0].clone(), initial };
-        for iterate in past {
-            let invalid = SearchError::History { iteration: iterate.iteration };
-            let arch = problem.net.arch(iterate.values.clone()).ok_or(invalid)?;
-            standing = Standing { arch, iterate, initial };
-            goals.pass(&standing);
-        }
+        let iterate = self.begin(&mut problem)?;
+        let initial = iterate.measured;
+        let mut standing = Standing { arch: problem.net.full(), iterate, initial };
+        goals.pass(&standing);
         let schedule = self.settings.schedule;
         let ideal = schedule.iterations(initial, problem.budgets).unwrap_or(u32::MAX);
         let most = ideal.saturating_add(problem.budgets.len() as u32).saturating_mul(PATIENCE);

@@ -26,8 +26,6 @@ pub struct Candidate {
 }
 
 /// A network that the search stood at: the initial one, then the best sample of every iteration.
-///
-/// The list of them is all the state that a descent has, so that an interrupted one can go on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Iterate {
     /// 0 for the initial network (random search: the budget's position).

@@ -33,7 +33,6 @@ pub struct Random {
 }
 
 impl Strategy for Random {
-    /// The history is not used: to go on means to begin again.
     fn search(&self, mut problem: Problem<'_>) -> Result<Outcome, SearchError> {
         let choices = Choices::new(problem.net, self.width_step);
         let (predicted, initial) = problem.price(&problem.net.full())?;

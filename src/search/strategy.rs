@@ -65,11 +65,10 @@ pub struct Problem<'a> {
     pub scorer: &'a mut dyn Scorer,
     /// Who is told.
     pub observer: &'a mut dyn Observer,
-    /// Iterates of an interrupted search, which are neither made nor told again; empty for a new one.
-    pub history: &'a [Iterate],
 }
 
-/// A way to search.
+/// A way to search: the same answers of cost and score lead to the same questions, in the same order. So one
+/// that was interrupted is simply begun again with the answers that it had got.
 pub trait Strategy {
     /// Finds a network for every budget.
     ///
@@ -177,12 +176,6 @@ pub enum SearchError {
         values: Vec<u32>,
         /// The value.
         value: f64,
-    },
-    /// A history of another space.
-    #[error("iterate {iteration} of the history is no network of this space: start a new search")]
-    History {
-        /// The iterate.
-        iteration: u32,
     },
 }
 

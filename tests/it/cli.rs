@@ -1,52 +1,11 @@
 //! The programs as a user runs them: exit codes, messages, and one search from end to end.
 
-use image::{GrayImage, Luma};
-use netadapt::rng::{Purpose, stream};
-use rand::RngExt;
+use crate::scene::{Scene, dataset};
 use std::path::Path;
 use std::process::{Command, Output};
-use tempfile::TempDir;
-
-/// A space whose networks train in a second.
-const SPACE: &str = include_str!("../../assets/golden/space.toml");
 
 fn netadapt(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_netadapt")).args(arguments).output().expect("the program starts")
-}
-
-/// Two classes, bright in one half or the other, `count` images each.
-fn dataset(root: &Path, count: u64) {
-    for (label, class) in ["left", "right"].iter().enumerate() {
-        for split in ["train", "test"] {
-            let folder = root.join(split).join(class);
-            std::fs::create_dir_all(&folder).expect("a folder can be made");
-            for n in 0..count {
-                let mut rng = stream(n, Purpose::Data, label as u64, u64::from(split == "test"));
-                let image = GrayImage::from_fn(12, 12, |x, _| {
-                    let bright = (x < 6) == (label == 0);
-                    Luma([(if bright { 150 } else { 50 }) + rng.random_range(0..100u8)])
-                });
-                image.save(folder.join(format!("{n}.png"))).expect("an image can be written");
-            }
-        }
-    }
-}
-
-/// A set and a space file in a folder of their own.
-fn scene() -> (TempDir, String, String) {
-    let dir = tempfile::tempdir().expect("a folder can be made");
-    dataset(&dir.path().join("data"), 60);
-    let space = SPACE
-        .replace("samples = 1", "samples = 4")
-        .replace("holdout_images = 1", "holdout_images = 16")
-        .replace("score_images = 1", "score_images = 16")
-        .replace("recalibration_images = 1", "recalibration_images = 16")
-        .replace("final_epochs = 1", "final_epochs = 3")
-        .replace("\nepochs = 1", "\nepochs = 3");
-    std::fs::write(dir.path().join("space.toml"), space).expect("a file can be written");
-    let path = |name: &str| dir.path().join(name).display().to_string();
-    let (data, space) = (path("data"), path("space.toml"));
-    (dir, data, space)
 }
 
 /// The program must end with `code` and a message that has all of `words`, and never panic.
@@ -68,7 +27,7 @@ fn search(data: &str, space: &str, out: &Path, more: &[&str]) -> Output {
 
 #[test]
 fn a_search_from_a_folder_to_its_result() {
-    let (dir, data, space) = scene();
+    let Scene { dir, data, space } = Scene::new();
     let run = |name: &str| {
         let out = dir.path().join(name);
         let output =
@@ -118,7 +77,7 @@ fn a_search_from_a_folder_to_its_result() {
 
 #[test]
 fn a_latency_budget_is_kept_or_refused_before_any_training() {
-    let (dir, data, space) = scene();
+    let Scene { dir, data, space } = Scene::new();
     let out = dir.path().join("run");
     let output = search(&data, &space, &out, &["--budget", "90%", "--epochs", "1", "--final-epochs", "1"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
@@ -139,7 +98,7 @@ fn a_latency_budget_is_kept_or_refused_before_any_training() {
 
 #[test]
 fn bad_sets_end_with_code_5_and_name_the_file() {
-    let (dir, data, space) = scene();
+    let Scene { dir, data, space } = Scene::new();
     let out = dir.path().join("run");
     let missing = search(&dir.path().join("nowhere").display().to_string(), &space, &out, &["--budget", "50%MAC"]);
     fails(&missing, 5, &["nowhere"]);
@@ -175,7 +134,7 @@ fn bad_sets_end_with_code_5_and_name_the_file() {
 
 #[test]
 fn bad_arguments_end_with_code_2() {
-    let (dir, data, space) = scene();
+    let Scene { dir, data, space } = Scene::new();
     let out = dir.path().join("run");
     fails(&search(&data, &space, &out, &["--budget", "8parsecs"]), 2, &["8parsecs", "8ms"]);
     fails(&search(&data, "no-such-space", &out, &["--budget", "50%"]), 2, &["no-such-space", "tiny"]);
@@ -188,7 +147,7 @@ fn bad_arguments_end_with_code_2() {
 
 #[test]
 fn without_a_device_the_code_is_4() {
-    let (dir, data, space) = scene();
+    let Scene { dir, data, space } = Scene::new();
     let out = dir.path().join("run");
     fails(&search(&data, &space, &out, &["--budget", "50%", "--device", "99"]), 4, &["99", "netadapt devices"]);
     if cfg!(target_os = "linux") {

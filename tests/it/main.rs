@@ -7,6 +7,8 @@ mod harness; // one device, operands full of traps, comparison, and the tests of
 mod golden; // ten training steps against PyTorch's
 mod kernels; // every kernel against its reference, with several tile sizes
 mod report; // the page, on made-up numbers
+mod resume; // runs stopped, killed and starved in every way, and gone on with
+mod scene; // images and a space that train in a second
 mod search; // strategies on fakes
 mod shaders; // every WGSL file against its host and the back ends; needs no device
 mod supernet; // masked equals extracted, forward and backward

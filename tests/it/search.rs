@@ -135,10 +135,6 @@ struct Run {
 }
 
 fn run(strategy: &dyn Strategy, net: &Supernet, cost: &mut dyn Cost, budgets: &[f64]) -> Run {
-    resume(strategy, net, cost, budgets, &[])
-}
-
-fn resume(strategy: &dyn Strategy, net: &Supernet, cost: &mut dyn Cost, budgets: &[f64], history: &[Iterate]) -> Run {
     let mut scorer = Known { net, calls: 0 };
     let mut record = Recorder::default();
     let result = strategy.search(Problem {
@@ -148,7 +144,6 @@ fn resume(strategy: &dyn Strategy, net: &Supernet, cost: &mut dyn Cost, budgets:
         cost,
         scorer: &mut scorer,
         observer: &mut record,
-        history,
     });
     Run { result, record, scored: scorer.calls }
 }
@@ -243,23 +238,6 @@ fn the_samples_of_an_iteration_differ() {
     let record = run(&strategy, &net, &mut Macs(&net), &[share(&net, 0.3)]).record;
     let distinct: HashSet<_> = record.candidates.iter().map(|c| (c.iteration, &c.values)).collect();
     assert_eq!(distinct.len(), record.candidates.len());
-}
-
-#[test]
-fn an_interrupted_descent_goes_on_as_if_nothing_had_happened() {
-    let (space, net) = toy();
-    let budgets = [share(&net, 0.7), share(&net, 0.4)];
-    let strategy = CoordinateDescent::multi_layer(settings(&space, 1));
-    let whole = run(&strategy, &net, &mut Macs(&net), &budgets);
-    let iterates = &whole.record.iterates;
-    for done in [1, 5, iterates.len()] {
-        let rest = resume(&strategy, &net, &mut Macs(&net), &budgets, &iterates[..done]);
-        assert_eq!(rest.record.iterates, iterates[done..]);
-        assert_eq!(rest.result.unwrap(), *whole.result.as_ref().unwrap());
-    }
-    let (_, other) = tiny();
-    let foreign = resume(&strategy, &other, &mut Macs(&other), &budgets, &iterates[..2]);
-    assert!(matches!(foreign.result, Err(SearchError::History { iteration: 0 })));
 }
 
 #[test]
@@ -398,7 +376,6 @@ fn coordinates_of_removed_blocks_keep_their_values() {
         cost: &mut Macs(&net),
         scorer: &mut Remover(&net),
         observer: &mut record,
-        history: &[],
     });
     outcome.unwrap();
     let mut removed = 0;
@@ -583,7 +560,6 @@ fn errors_of_the_device_and_useless_scores_are_passed_on() {
             cost: &mut Macs(&net),
             scorer,
             observer: &mut (),
-            history: &[],
         };
         strategy.search(problem).unwrap_err()
     };
@@ -612,7 +588,6 @@ fn ties_go_to_accuracy_and_then_to_the_first() {
         cost: &mut Macs(&net),
         scorer: &mut Ties,
         observer: &mut record,
-        history: &[],
     };
     CoordinateDescent::multi_layer(settings(&space, 1)).search(problem).unwrap();
     assert!(record.candidates.iter().all(|c| c.accepted == (c.sample == 3)));

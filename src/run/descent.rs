@@ -1,0 +1,194 @@
+//! The middle steps of a run: budgets checked, operations timed, the super-network shrunk.
+
+use super::config::StrategyKind;
+use super::cost::{LatencyMeter, cost};
+use super::error::RunError;
+use super::events::{Event, Listener, Phase};
+use super::networks::Known;
+use super::records::{Log, Thoroughness};
+use super::result::{Accuracy, InitialNetwork};
+use super::scorer::RecordedScorer;
+use super::search::Run;
+use crate::latency::{Table, TableBuilder};
+use crate::search::{
+    Candidate, CoordinateDescent, Extent, Iterate, Observer, Outcome, Problem, Random, Resource, Schedule, Settings,
+    Strategy, check_reach,
+};
+use crate::space::GRID;
+
+/// A latency budget is searched for this much below it, so that the result's own measurement keeps it.
+const LATENCY_MARGIN: f64 = 0.985;
+
+impl Run<'_> {
+    /// The limits in the resource's unit, once they are known to be within reach.
+    pub(super) fn check_budgets(&mut self, meter: &LatencyMeter) -> Result<Vec<f64>, RunError> {
+        let net = &self.prepared.net;
+        let (full, smallest) = (net.full(), net.smallest());
+        let extent = match self.resource() {
+            Resource::Latency => {
+                Extent { initial: meter.initial().median_ms, fastest: meter.measure(&smallest, None)?.median_ms }
+            }
+            Resource::Macs => Extent { initial: net.macs(&full) as f64, fastest: net.macs(&smallest) as f64 },
+            Resource::Params => Extent { initial: net.params(&full) as f64, fastest: net.params(&smallest) as f64 },
+        };
+        let limits: Vec<f64> = self.config.budgets.iter().map(|budget| budget.resolve(extent.initial)).collect();
+        let searched: Vec<f64> = limits.iter().map(|limit| limit * self.margin()).collect();
+        check_reach(self.schedule(), self.resource(), &searched, extent)?;
+        Ok(limits)
+    }
+
+    pub(super) fn margin(&self) -> f64 {
+        if self.resource() == Resource::Latency { LATENCY_MARGIN } else { 1.0 }
+    }
+
+    fn schedule(&self) -> Schedule {
+        let search = &self.prepared.space.search;
+        Schedule { first_cut: search.first_cut, decay: search.decay }
+    }
+
+    /// Times every operation of the space.
+    pub(super) fn table(&mut self) -> Result<Table, RunError> {
+        let prepared = self.prepared;
+        let watch = self.begin(Phase::Table);
+        let batch = prepared.space.search.latency_batch;
+        let mut builder = TableBuilder::new(&prepared.gpu, &prepared.tuning, &prepared.net, batch)?;
+        let all = builder.len() as f64;
+        let mut done = 0.0;
+        while let Some(operation) = builder.next_operation() {
+            let ms = self.measurements.operation(&operation, || {
+                self.may_stop()?;
+                Ok(builder.time(&operation)?)
+            })?;
+            builder.add(ms);
+            done += 1.0;
+            self.listener.event(&Event::Progress { done, all });
+        }
+        let table = builder.finish();
+        let device: String = prepared
+            .gpu
+            .adapter()
+            .name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+            .collect();
+        self.folder.write_json(&format!("latency/{device}.json"), &table)?;
+        self.end(watch)?;
+        Ok(table)
+    }
+
+    /// Searches; returns the initial network's result, the networks found and how many were scored.
+    pub(super) fn descend(
+        &mut self,
+        known: &Known<'_>,
+        limits: &[f64],
+    ) -> Result<(InitialNetwork, Outcome, u32), RunError> {
+        let prepared = self.prepared;
+        let watch = self.begin(Phase::Search);
+        let full = prepared.net.full();
+        let accuracy = self.shared_score(known, &full)?.accuracy;
+        let initial = InitialNetwork {
+            latency_ms: known.meter.initial().median_ms,
+            macs: prepared.net.macs(&full),
+            params: prepared.net.params(&full),
+            accuracy: Accuracy { shared: Some(accuracy), holdout: Some(accuracy), test: None },
+        };
+        let budgets: Vec<f64> = limits.iter().map(|limit| limit * self.margin()).collect();
+        let resource = self.resource();
+        let initial_cost = match resource {
+            Resource::Latency => initial.latency_ms,
+            Resource::Macs => initial.macs as f64,
+            Resource::Params => initial.params as f64,
+        };
+        let strategy = self.strategy(initial_cost, &budgets);
+        let mut observer = FolderObserver {
+            candidates_log: Log::open(self.folder, "candidates.csv", &Candidate::header(&prepared.net))?,
+            iterates_log: Log::open(self.folder, "iterates.csv", &Iterate::header(&prepared.net))?,
+            listener: self.listener,
+            from: initial_cost,
+            to: budgets.iter().copied().fold(f64::MAX, f64::min),
+            candidates: Vec::new(),
+            iterates: Vec::new(),
+            fault: None,
+        };
+        let outcome = strategy.search(Problem {
+            net: &prepared.net,
+            resource,
+            budgets: &budgets,
+            cost: cost(resource, prepared, known).as_mut(),
+            scorer: &mut RecordedScorer::new(prepared, known, self.stop, sampled(prepared)),
+            observer: &mut observer,
+        });
+        let FolderObserver { candidates, iterates, fault, .. } = observer;
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        let outcome = self.unless_stopped(outcome)?;
+        let scored = candidates.len() as u32;
+        (self.report.candidates, self.report.iterates) = (candidates, iterates);
+        self.end(watch)?;
+        Ok((initial, outcome, scored))
+    }
+
+    /// The result of a search; what stopped it, where that was a wish to stop.
+    pub(super) fn unless_stopped<T, E: Into<RunError>>(&self, result: Result<T, E>) -> Result<T, RunError> {
+        match result {
+            Err(_) if self.stop.is_requested() => Err(RunError::Stopped { folder: self.folder.path().to_owned() }),
+            other => other.map_err(Into::into),
+        }
+    }
+
+    fn strategy(&self, initial_cost: f64, budgets: &[f64]) -> Box<dyn Strategy> {
+        let search = &self.prepared.space.search;
+        let settings = Settings::new(search, self.config.seed, GRID);
+        match self.config.strategy {
+            StrategyKind::Mcd => Box::new(CoordinateDescent::multi_layer(settings)),
+            StrategyKind::Single => Box::new(CoordinateDescent::single_layer(settings)),
+            StrategyKind::Random => {
+                let iterations = self.schedule().iterations(initial_cost, budgets).unwrap_or(1);
+                let samples = iterations * search.samples;
+                Box::new(Random { samples, seed: self.config.seed, width_step: GRID })
+            }
+        }
+    }
+}
+
+/// How thoroughly a sample is scored.
+pub(super) fn sampled(prepared: &super::prepare::Prepared) -> Thoroughness {
+    let search = &prepared.space.search;
+    Thoroughness { recalibration: search.recalibration_images, held_out: search.score_images }
+}
+
+/// Writes what the search tells into the run's folder and passes what is new on.
+struct FolderObserver<'a> {
+    candidates_log: Log<'a>,
+    iterates_log: Log<'a>,
+    listener: &'a mut dyn Listener,
+    from: f64,
+    to: f64,
+    candidates: Vec<Candidate>,
+    iterates: Vec<Iterate>,
+    fault: Option<RunError>,
+}
+
+impl Observer for FolderObserver<'_> {
+    fn sample(&mut self, candidate: &Candidate) {
+        match self.candidates_log.tell(&candidate.row()) {
+            Ok(true) => self.listener.event(&Event::Sample(candidate.clone())),
+            Ok(false) => {}
+            Err(error) => drop(self.fault.get_or_insert(error.into())),
+        }
+        self.candidates.push(candidate.clone());
+    }
+
+    fn iterate(&mut self, iterate: &Iterate) {
+        match self.iterates_log.tell(&iterate.row()) {
+            Ok(true) => self.listener.event(&Event::Iterate(iterate.clone())),
+            Ok(false) => {}
+            Err(error) => drop(self.fault.get_or_insert(error.into())),
+        }
+        self.iterates.push(iterate.clone());
+        // The way to the budget is the measure of what is done: cuts shrink only slowly.
+        let done = (self.from - iterate.measured).max(0.0).min(self.from - self.to);
+        self.listener.event(&Event::Progress { done, all: (self.from - self.to).max(f64::MIN_POSITIVE) });
+    }
+}

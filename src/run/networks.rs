@@ -1,0 +1,198 @@
+//! The last steps of a run: the networks found and what they are compared with, trained and measured.
+
+use super::compare::{interval, paired};
+use super::config::Comparison;
+use super::cost::{LatencyMeter, cost};
+use super::descent::sampled;
+use super::error::RunError;
+use super::events::{Event, Phase};
+use super::page;
+use super::records::{Scores, Thoroughness};
+use super::result::{Accuracy, ComparedNetwork, FoundNetwork, ResultBudget};
+use super::scorer::RecordedScorer;
+use super::search::Run;
+use super::training::{REPORT_RECALIBRATION, Trained};
+use crate::graph::Weights;
+use crate::latency::{Measurement, Table};
+use crate::search::{Found, Problem, Random, Resource, Score, Scorer, SearchError, Strategy, Uniform, uniform};
+use crate::space::{Arch, GRID};
+use crate::train::Evaluation;
+
+/// What the run knows by the time that it searches.
+pub(super) struct Known<'a> {
+    pub(super) meter: &'a LatencyMeter<'a>,
+    pub(super) table: &'a Table,
+    pub(super) shared: &'a Weights,
+    pub(super) scores: &'a Scores<'a>,
+}
+
+/// What a comparison is made for.
+pub(super) struct Rival {
+    /// The found network.
+    pub(super) index: usize,
+    /// Its measured cost.
+    pub(super) limit: f64,
+    /// Candidates that the search scored.
+    pub(super) scored: u32,
+    /// The budget.
+    pub(super) budget: f64,
+}
+
+fn hits(evaluation: &Evaluation, labels: &[u32]) -> Vec<bool> {
+    evaluation.predicted.iter().zip(labels).map(|(a, b)| a == b).collect()
+}
+
+impl Run<'_> {
+    /// Scores on all held-out images after a thorough recalibration.
+    pub(super) fn shared_score(&self, known: &Known<'_>, arch: &Arch) -> Result<Score, RunError> {
+        let held_out = self.prepared.holdout.len() as u32;
+        let on = Thoroughness { recalibration: REPORT_RECALIBRATION, held_out };
+        let scores = RecordedScorer::new(self.prepared, known, self.stop, on).score(std::slice::from_ref(arch));
+        Ok(self.unless_stopped(scores.map_err(RunError::Other))?[0])
+    }
+
+    /// Trains the network of one budget and measures it again.
+    pub(super) fn found(
+        &mut self,
+        index: usize,
+        found: &Found,
+        known: &Known<'_>,
+    ) -> Result<(FoundNetwork, Trained), RunError> {
+        let prepared = self.prepared;
+        let budget = &self.config.budgets[index];
+        let mut watch = self.begin(Phase::Final(budget.to_string()));
+        let shared_score = self.shared_score(known, &found.arch)?;
+        let name = format!("network-{index}");
+        let (weights, trained) = self.train_compact(&name, &found.arch, known.shared, &mut watch)?;
+        let path = format!("networks/{index}");
+        self.save(&path, &found.arch, &weights)?;
+        let (latency, predicted_ms) = self.measure(known, &name, &found.arch)?;
+        let limit = found.budget / self.margin();
+        let test = trained.test.as_ref().map(|t| t.accuracy);
+        let network = FoundNetwork {
+            budget: ResultBudget {
+                text: budget.to_string(),
+                resource: self.resource().to_string(),
+                limit,
+                latency_ms: (self.resource() == Resource::Latency).then_some(limit),
+            },
+            latency_ms: latency.median_ms,
+            latency_p90_ms: latency.p90_ms,
+            predicted_ms,
+            macs: prepared.net.macs(&found.arch),
+            params: prepared.net.params(&found.arch),
+            accuracy: Accuracy { shared: Some(shared_score.accuracy), holdout: Some(trained.holdout.accuracy), test },
+            shared_loss: shared_score.loss,
+            interval: interval(test.unwrap_or(trained.holdout.accuracy), prepared.test.len()),
+            path: path.clone(),
+        };
+        let table = known.table;
+        let correction =
+            known.meter.initial().median_ms / table.network_ms(&prepared.net, &prepared.net.full()).unwrap_or(f64::NAN);
+        let layers = page::layer_bars(prepared, table, correction, &found.arch);
+        let (evaluation, images) = match &trained.test {
+            Some(test) => (test, &prepared.test),
+            None => (&trained.holdout, &prepared.holdout),
+        };
+        let summary = page::network_summary(prepared, &network, layers, evaluation, images);
+        self.folder.write_json(
+            &format!("{path}/metrics.json"),
+            &serde_json::json!({
+                "network": network,
+                "classes": prepared.dataset.classes,
+                "confusion": summary.confusion,
+                "layers": summary.layers,
+            }),
+        )?;
+        self.report.networks.push(summary);
+        self.end(watch)?;
+        Ok((network, trained))
+    }
+
+    /// Measures a network whole; also the table's prediction, corrected by the initial network.
+    fn measure(&mut self, known: &Known<'_>, name: &str, arch: &Arch) -> Result<(Measurement, f64), RunError> {
+        let net = &self.prepared.net;
+        let Known { meter, table, .. } = known;
+        let predict = |arch: &Arch| table.network_ms(net, arch).expect("the table has every operation of its space");
+        let predicted = predict(arch) * meter.initial().median_ms / predict(&net.full());
+        let latency = meter.measure(arch, Some(predicted))?;
+        self.listener.event(&Event::Measured { network: name.to_owned(), latency });
+        Ok((latency, predicted))
+    }
+
+    /// Trains what a search has to beat; `None` where the space has no such network at that cost.
+    pub(super) fn compared(
+        &mut self,
+        comparison: Comparison,
+        rival: Rival,
+        own: &Trained,
+        known: &Known<'_>,
+    ) -> Result<Option<ComparedNetwork>, RunError> {
+        let prepared = self.prepared;
+        let name = comparison.name();
+        let mut watch = self.begin(Phase::Compare(name.to_owned()));
+        let arch = match comparison {
+            Comparison::Initial => Some(prepared.net.full()),
+            Comparison::Uniform => {
+                let space = Uniform { net: &prepared.net, resource: self.resource(), width_step: GRID };
+                let scaled = uniform(space, cost(self.resource(), prepared, known).as_mut(), rival.limit);
+                self.unless_stopped(scaled)?.map(|scaled| scaled.arch)
+            }
+            Comparison::Random => self.best_random(&rival, known)?,
+        };
+        let Some(arch) = arch else {
+            let what = match comparison {
+                Comparison::Random => "random network",
+                _ => "network with all widths scaled alike",
+            };
+            let text = format!("no {what} measures as little: {name} is left out of the comparison");
+            self.listener.event(&Event::Note { text });
+            return Ok(None);
+        };
+        let label = format!("{name}-{}", rival.index);
+        let score = self.shared_score(known, &arch)?;
+        let (weights, trained) = self.train_compact(&label, &arch, known.shared, &mut watch)?;
+        self.save(&format!("networks/{label}"), &arch, &weights)?;
+        let (latency, _) = self.measure(known, &label, &arch)?;
+        let labels = prepared.test.labels();
+        let (mine, theirs) = match (&own.test, &trained.test) {
+            (Some(mine), Some(theirs)) => (hits(mine, labels), hits(theirs, labels)),
+            _ => {
+                let labels = prepared.holdout.labels();
+                (hits(&own.holdout, labels), hits(&trained.holdout, labels))
+            }
+        };
+        let test = trained.test.as_ref().map(|t| t.accuracy);
+        let compared = ComparedNetwork {
+            name: name.to_owned(),
+            network: rival.index,
+            latency_ms: latency.median_ms,
+            macs: prepared.net.macs(&trained.arch),
+            params: prepared.net.params(&trained.arch),
+            accuracy: Accuracy { shared: Some(score.accuracy), holdout: Some(trained.holdout.accuracy), test },
+            shared_loss: score.loss,
+            interval: interval(test.unwrap_or(trained.holdout.accuracy), mine.len()),
+            difference: paired(&mine, &theirs),
+        };
+        self.end(watch)?;
+        Ok(Some(compared))
+    }
+
+    /// The best of as many random networks as the search scored, at the same budget; `None` where all measure more.
+    fn best_random(&self, rival: &Rival, known: &Known<'_>) -> Result<Option<Arch>, RunError> {
+        let prepared = self.prepared;
+        let strategy = Random { samples: rival.scored, seed: self.config.seed, width_step: GRID };
+        let outcome = strategy.search(Problem {
+            net: &prepared.net,
+            resource: self.resource(),
+            budgets: &[rival.budget * self.margin()],
+            cost: cost(self.resource(), prepared, known).as_mut(),
+            scorer: &mut RecordedScorer::new(prepared, known, self.stop, sampled(prepared)),
+            observer: &mut (),
+        });
+        if let Err(SearchError::OutOfReach { .. }) = outcome {
+            return Ok(None);
+        }
+        Ok(self.unless_stopped(outcome)?.networks.into_iter().next().map(|found| found.arch))
+    }
+}

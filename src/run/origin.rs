@@ -1,0 +1,131 @@
+//! What a run was started with, so that one that goes on is the same run.
+
+use super::config::Config;
+use super::error::RunError;
+use super::folder::Folder;
+use super::prepare::Prepared;
+use crate::data::{Dataset, Normalisation};
+use crate::gpu::Adapter;
+use crate::kernels::Tuning;
+use crate::space::Space;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+const STARTED: &str = "state/started.json";
+
+/// The configuration that a run was started with. `config.toml` is the same for people to read.
+#[derive(Serialize, Deserialize)]
+struct Started {
+    config: Config,
+    space: Space,
+}
+
+/// `env.json`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Env {
+    pub(super) adapter: Adapter,
+    version: String,
+    pub(super) tuning: Tuning,
+}
+
+/// `data.json`.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct DataRecord {
+    fingerprint: String,
+    classes: Vec<String>,
+    train: usize,
+    holdout: usize,
+    test: usize,
+    size: u32,
+    channels: u32,
+    normalisation: Normalisation,
+}
+
+impl DataRecord {
+    fn new(prepared: &Prepared) -> Self {
+        let Dataset { fingerprint, classes, train, holdout, test, .. } = &prepared.dataset;
+        let input = prepared.net.input();
+        Self {
+            fingerprint: fingerprint.clone(),
+            classes: classes.clone(),
+            train: train.len(),
+            holdout: holdout.len(),
+            test: test.len(),
+            size: input.size,
+            channels: input.channels,
+            normalisation: prepared.normalisation,
+        }
+    }
+}
+
+/// Writes down what the run is about, before anything takes long.
+pub(super) fn write(folder: &Folder, config: &Config, prepared: &Prepared) -> Result<(), RunError> {
+    let text = toml::to_string_pretty(config).map_err(|error| RunError::Other(error.into()))?;
+    let space = toml::to_string_pretty(&prepared.space).map_err(|error| RunError::Other(error.into()))?;
+    let space = space.lines().map(|line| format!("# {line}\n")).collect::<String>();
+    folder.write("config.toml", format!("{text}\n# The space, as resolved:\n{space}").as_bytes())?;
+    write_env(folder, prepared)?;
+    folder.write_json("data.json", &DataRecord::new(prepared))?;
+    // The last of them: where it is there, so are the others.
+    folder.write_json(STARTED, &Started { config: config.clone(), space: prepared.space.clone() })?;
+    Ok(())
+}
+
+pub(super) fn write_env(folder: &Folder, prepared: &Prepared) -> Result<(), RunError> {
+    let env = Env {
+        adapter: prepared.gpu.adapter().clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        tuning: prepared.tuning,
+    };
+    Ok(folder.write_json("env.json", &env)?)
+}
+
+/// The configuration in a run's folder, and what else it was started with; `None` where the run was killed
+/// before it had written that down.
+pub(super) fn read(folder: &Folder) -> Result<(Config, Option<(Space, Env)>), RunError> {
+    let path = folder.path().join("config.toml");
+    let text = String::from_utf8_lossy(&folder.read("config.toml")?).into_owned();
+    let config: Config = toml::from_str(&text).map_err(|source| RunError::Config { path, source: Box::new(source) })?;
+    let config = Config { out: folder.path().to_owned(), ..config };
+    let started: Started = match folder.read_json(STARTED) {
+        Ok(started) => started,
+        Err(error) if error.is_missing() => return Ok((config, None)),
+        Err(error) => return Err(error.into()),
+    };
+    let value = |config: &Config| serde_json::to_value(config).expect("a configuration is plain data");
+    let changes = changes(&value(&started.config), &value(&config));
+    if !changes.is_empty() {
+        return Err(RunError::Changed { what: "config.toml", changes: changes.join(", ") });
+    }
+    Ok((config, Some((started.space, folder.read_json("env.json")?))))
+}
+
+/// Refuses images that are not those that the run was started with.
+pub(super) fn check_data(folder: &Folder, prepared: &Prepared) -> Result<(), RunError> {
+    let then: DataRecord = folder.read_json("data.json")?;
+    let now = DataRecord::new(prepared);
+    if then == now {
+        return Ok(());
+    }
+    let value = |record: &DataRecord| serde_json::to_value(record).expect("a record is plain data");
+    let (then, now) = (value(&then), value(&now));
+    let mut changes = changes(&then, &now);
+    // In words first; the fingerprint alone says that names or sizes of files differ.
+    changes.retain(|change| !change.starts_with("fingerprint"));
+    if changes.is_empty() {
+        changes.push("names or sizes of files are others than they were".into());
+    }
+    Err(RunError::Changed { what: "the data set", changes: changes.join(", ") })
+}
+
+/// Keys of two objects whose values differ, each in words.
+fn changes(then: &Value, now: &Value) -> Vec<String> {
+    let empty = serde_json::Map::new();
+    let (then, now) = (then.as_object().unwrap_or(&empty), now.as_object().unwrap_or(&empty));
+    let keys: std::collections::BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    let text = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
+    keys.into_iter()
+        .filter(|key| then.get(*key) != now.get(*key))
+        .map(|key| format!("{key} is {} and was {}", text(now.get(key)), text(then.get(key))))
+        .collect()
+}

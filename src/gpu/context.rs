@@ -73,6 +73,8 @@ struct Inner {
     pipelines: PipelineCache,
     fault: Arc<Mutex<Fault>>,
     held_bytes: AtomicU64,
+    /// `u64::MAX` where none is refused.
+    allocations_left: AtomicU64,
 }
 
 /// What the device said of itself first, and whether it is gone: after that its errors say little.
@@ -161,6 +163,7 @@ impl Gpu {
             pipelines: PipelineCache::default(),
             fault,
             held_bytes: AtomicU64::new(0),
+            allocations_left: AtomicU64::new(u64::MAX),
         }))
     }
 
@@ -217,14 +220,32 @@ impl Gpu {
         if bytes > limit {
             return Err(GpuError::TooLarge { name: name.to_owned(), bytes, limit });
         }
-        let raw = self.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some(name),
-            size: bytes,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        });
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let raw = self.create(name, bytes, usage)?;
         self.0.held_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(Buf::new(raw, bytes, name))
+    }
+
+    /// Makes any buffer: the one place where memory can run out.
+    pub(super) fn create(&self, name: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer, GpuError> {
+        let descriptor = wgpu::BufferDescriptor { label: Some(name), size, usage, mapped_at_creation: false };
+        let out_of_memory = || GpuError::OutOfMemory { name: name.to_owned(), bytes: size, held: self.held_bytes() };
+        let last = |left: u64| if left == u64::MAX { None } else { left.checked_sub(1) };
+        if self.0.allocations_left.try_update(Ordering::Relaxed, Ordering::Relaxed, last) == Err(0) {
+            return Err(out_of_memory());
+        }
+        let scope = self.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.device().create_buffer(&descriptor);
+        match pollster::block_on(scope.pop()) {
+            Some(_) => Err(out_of_memory()),
+            None => Ok(buffer),
+        }
+    }
+
+    /// Lets this many allocations succeed and refuses all that follow, as a device without memory does. For
+    /// tests of what running out leads to.
+    pub fn refuse_allocations_after(&self, count: u64) {
+        self.0.allocations_left.store(count, Ordering::Relaxed);
     }
 
     /// New memory that holds `values`.
@@ -243,12 +264,8 @@ impl Gpu {
 
     /// Waits for the device and copies memory back.
     pub fn read<T: bytemuck::Pod>(&self, buf: &Buf) -> Result<Vec<T>, GpuError> {
-        let staging = self.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("readback"),
-            size: buf.bytes,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self.create("readback", buf.bytes, usage)?;
         let mut encoder = self.device().create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&buf.raw, buf.offset, &staging, 0, buf.bytes);
         self.queue().submit([encoder.finish()]);

@@ -40,6 +40,19 @@ pub enum GpuError {
         /// The device's limit.
         limit: u64,
     },
+    /// No memory left.
+    #[error(
+        "the device has no room for {name} of {bytes} bytes beside the {held} that it holds for this program; close \
+         what else uses it, or take a smaller batch (`train.batch`) or image size"
+    )]
+    OutOfMemory {
+        /// What it would hold.
+        name: String,
+        /// Bytes asked for.
+        bytes: u64,
+        /// Bytes of this program's buffers so far.
+        held: u64,
+    },
     /// A launch with more workgroups than the device allows in one dimension.
     #[error(
         "{launch} needs {groups:?} workgroups, and this device runs at most {limit} in one dimension; use a smaller batch or image size"

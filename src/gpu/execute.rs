@@ -34,12 +34,8 @@ impl Program {
     /// Compiles what is not compiled yet, checks every launch against its shader and makes the bind groups.
     pub fn new(gpu: &Gpu, recording: Recording) -> Result<Self, GpuError> {
         let launches = recording.into_launches();
-        let params = gpu.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("params"),
-            size: (launches.len() as u64).max(1) * UNIFORM_STRIDE,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let params = gpu.create("params", (launches.len() as u64).max(1) * UNIFORM_STRIDE, usage)?;
         let mut steps = Vec::with_capacity(launches.len());
         for (index, launch) in launches.into_iter().enumerate() {
             let offset = index as u64 * UNIFORM_STRIDE;

@@ -22,6 +22,16 @@ pub struct Tuning {
 }
 
 impl Tuning {
+    /// Whether kernels can be run with these values: they may come from a file.
+    pub fn is_usable(&self) -> bool {
+        let most = 1 << 24;
+        let positive = [self.weight_rows, self.pixels, self.reduction, self.weight_groups];
+        (1..=256).contains(&self.lanes)
+            && (1..=8).contains(&self.conv_pixels)
+            && (1..=32 / self.conv_pixels).contains(&self.conv_quads)
+            && positive.iter().all(|value| (1..=most).contains(value))
+    }
+
     /// Good values for an adapter.
     ///
     /// Software adapters run a workgroup on one thread, eight lanes at a time, and like big register

@@ -101,8 +101,8 @@ impl Run<'_> {
         };
         let strategy = self.strategy(initial_cost, &budgets);
         let mut observer = FolderObserver {
-            candidates_log: Log::open(self.folder, "candidates.csv", &Candidate::header(&prepared.net))?,
-            iterates_log: Log::open(self.folder, "iterates.csv", &Iterate::header(&prepared.net))?,
+            candidates_log: Log::open(self.folder, "candidates.csv", Candidate::header(&prepared.net))?,
+            iterates_log: Log::open(self.folder, "iterates.csv", Iterate::header(&prepared.net))?,
             listener: self.listener,
             from: initial_cost,
             to: budgets.iter().copied().fold(f64::MAX, f64::min),

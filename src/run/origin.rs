@@ -97,7 +97,11 @@ pub(super) fn read(folder: &Folder) -> Result<(Config, Option<(Space, Env)>), Ru
     if !changes.is_empty() {
         return Err(RunError::Changed { what: "config.toml", changes: changes.join(", ") });
     }
-    Ok((config, Some((started.space, folder.read_json("env.json")?))))
+    let env: Env = folder.read_json("env.json")?;
+    if !env.tuning.is_usable() {
+        return Err(folder.damaged("env.json", "the tuning is none that a kernel can have").into());
+    }
+    Ok((config, Some((started.space, env))))
 }
 
 /// Refuses images that are not those that the run was started with.

@@ -214,20 +214,27 @@ impl<'a> Scores<'a> {
 pub(super) struct Log<'a> {
     folder: &'a Folder,
     name: &'static str,
+    header: String,
     ahead: VecDeque<String>,
     kept: usize,
 }
 
 impl<'a> Log<'a> {
-    /// A log with this first line.
-    pub(super) fn open(folder: &'a Folder, name: &'static str, header: &str) -> Result<Self, FolderError> {
-        let mut log = Self { folder, name, ahead: folder.lines(name)?.into(), kept: 0 };
-        log.tell(header)?;
-        Ok(log)
+    /// A log that begins with this line, once there is another.
+    pub(super) fn open(folder: &'a Folder, name: &'static str, header: String) -> Result<Self, FolderError> {
+        Ok(Self { folder, name, header, ahead: folder.lines(name)?.into(), kept: 0 })
     }
 
     /// Appends a line; returns whether it is a new one.
     pub(super) fn tell(&mut self, line: &str) -> Result<bool, FolderError> {
+        if self.kept == 0 {
+            let header = std::mem::take(&mut self.header);
+            self.keep(&header)?;
+        }
+        self.keep(line)
+    }
+
+    fn keep(&mut self, line: &str) -> Result<bool, FolderError> {
         let there = self.ahead.pop_front();
         let new = there.as_deref() != Some(line);
         if new && there.is_some() {

@@ -105,7 +105,7 @@ impl Attempts<'_> {
             folder,
             stop: &self.environment.stop,
             measurements: &measurements,
-            results: Log::open(folder, "results.csv", RESULTS)?,
+            results: Log::open(folder, "results.csv", RESULTS.to_owned())?,
             listener: &mut journal,
             seconds: folder.read_json(SECONDS).unwrap_or_default(),
             report: report::Input::default(),

@@ -5,6 +5,7 @@ mod data; // folders made on the spot: layouts, splits, decoding, augmentation, 
 mod gradients; // the reference's backward passes against differences of its forward ones
 mod harness; // one device, operands full of traps, comparison, and the tests of the comparison
 mod golden; // ten training steps against PyTorch's
+mod hostile; // files from strangers
 mod kernels; // every kernel against its reference, with several tile sizes
 mod report; // the page, on made-up numbers
 mod resume; // runs stopped, killed and starved in every way, and gone on with

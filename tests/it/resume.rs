@@ -37,20 +37,20 @@ fn outcome(run: &Path) -> Outcome {
     let mut files = BTreeMap::new();
     let mut folders = vec![run.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
-            let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
+        for entry in std::fs::read_dir(&folder).expect("a folder").map(|e| e.expect("an entry")) {
+            let (path, name) = (entry.path(), entry.file_name().into_string().expect("a name"));
             assert!(!name.starts_with('.'), "{path:?} was left behind");
             if path.is_dir() {
                 folders.push(path);
             } else if name.ends_with(".safetensors") || name.ends_with(".csv") {
-                let sum = Sha256::digest(std::fs::read(&path).unwrap());
+                let sum = Sha256::digest(std::fs::read(&path).expect("a file"));
                 let sum = sum.iter().map(|byte| format!("{byte:02x}")).collect();
-                files.insert(path.strip_prefix(run).unwrap().display().to_string(), sum);
+                files.insert(path.strip_prefix(run).expect("it is inside").display().to_string(), sum);
             }
         }
     }
     let mut result: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(run.join("result.json")).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(run.join("result.json")).expect("a result")).expect("JSON");
     result["seconds"].take();
     Outcome { files, result }
 }
@@ -86,6 +86,12 @@ fn reference(scene: &Scene, budget: &str) -> Config {
     let config = config(scene, "reference", budget);
     run::search(&config, environment(), &mut ()).expect("a run that nothing happens to ends well");
     config
+}
+
+/// An error with the chain of its causes.
+fn words(error: &RunError) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn is_stopped(result: &Result<run::RunResult, RunError>) -> bool {
@@ -131,11 +137,16 @@ fn replayed_measurements_repeat_a_run_to_the_last_bit() {
     let read = |out: &Path| std::fs::read(out.join("measurements.jsonl")).unwrap();
     assert_eq!(read(&config.out), read(&whole.out));
 
-    // A run of another seed asks for other networks.
-    let other = Config { seed: 1, out: scene.path("other"), ..config };
+    // Measurements of another run are not what this one asks for.
+    let text = String::from_utf8(read(&whole.out)).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.swap(1, 2);
+    let swapped = scene.path("swapped.jsonl");
+    std::fs::write(&swapped, lines.join("\n")).unwrap();
+    let other = Config { replay: Some(swapped), out: scene.path("other"), ..config };
     let error = run::search(&other, environment(), &mut ()).unwrap_err();
-    let cause = std::error::Error::source(&error).map_or(error.to_string(), ToString::to_string);
-    assert_eq!((error.exit_code(), cause.contains("cannot replay line")), (2, true), "{cause}");
+    let words = words(&error);
+    assert_eq!((error.exit_code(), words.contains("cannot replay line")), (2, true), "{words}");
 }
 
 #[test]
@@ -353,7 +364,7 @@ impl Listener for Destroyer {
             self.notes.push(text.clone());
         }
         if self.events == self.at {
-            self.current.lock().unwrap().as_ref().expect("a device was opened").destroy();
+            self.current.lock().expect("nobody panics with it").as_ref().expect("a device was opened").destroy();
         }
         self.events += 1;
     }
@@ -394,6 +405,35 @@ fn a_lost_device_is_replaced_and_the_result_is_the_same() {
         assert_eq!(without_latency(outcome(&config.out)), wanted, "{name}");
         std::fs::remove_dir_all(&config.out).unwrap();
     }
+}
+
+/// Without memory at any point a run ends with an error that says so, and goes on when there is some.
+#[test]
+fn an_allocation_that_is_refused_is_an_error_in_words() {
+    let scene = Scene::new();
+    let small = |out: &str| Config { compare: Vec::new(), ..config(&scene, out, "80%MAC") };
+    let whole = small("reference");
+    run::search(&whole, environment(), &mut ()).expect("it ends well");
+    let (wanted, replay) = (without_latency(outcome(&whole.out)), whole.out.join("measurements.jsonl"));
+    let config = Config { replay: Some(replay), ..small("run") };
+    let starved = |allocations: u64| {
+        let gpu = Gpu::open(Options::default()).expect("an adapter");
+        gpu.refuse_allocations_after(allocations);
+        Environment::from(gpu)
+    };
+    let mut refusals = 0;
+    let mut allocations = 1;
+    let mut result = run::search(&config, starved(0), &mut ());
+    while let Err(error) = &result {
+        let words = words(error);
+        assert!(words.contains("no room for"), "{words}");
+        refusals += 1;
+        result = run::resume(&config.out, starved(allocations), &mut ());
+        // More each time: sooner or later it is enough.
+        allocations += if is_long() { 1 } else { 23 };
+    }
+    assert!(refusals > 5, "{refusals}");
+    assert_eq!(without_latency(outcome(&config.out)), wanted);
 }
 
 fn netadapt(arguments: &[&str]) -> Command {

@@ -16,6 +16,7 @@ pub mod train; // a graph and images become weights
 pub mod latency; // measured on the device: operations into a table, whole networks
 pub mod search; // strategies over a space, a score and a cost
 pub mod model; // a network that exists, as files
+pub mod export; // a network leaves home
 pub mod report; // a run as one page
 pub mod run; // the three steps in order, kept in a folder
 pub mod cli; // the command line, the only place that prints

@@ -1,0 +1,321 @@
+//! A network leaves home: what is written gives the engine's logits, and what is damaged is told.
+
+use crate::harness::gpu;
+use crate::memory::peak;
+use netadapt::data::Normalisation;
+use netadapt::export::{ExportError, Facts, Format, OnnxOptions, Options, verify, write};
+use netadapt::graph::{initial_weights, lower};
+use netadapt::model::{Architecture, Network};
+use netadapt::rng::{Purpose, stream};
+use netadapt::space::{Arch, LayerShape, Shortcut, Space, WidthDistribution, WidthSampler};
+use rand::RngExt;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const FILES: [&str; 9] = [
+    "README.md",
+    "architecture.json",
+    "config.json",
+    "golden.safetensors",
+    "labels.txt",
+    "model.onnx",
+    "model.py",
+    "model.safetensors",
+    "train.safetensors",
+];
+
+/// Preset, pixels a side, channels.
+const SCENES: [(&str, u32, u32); 3] = [("tiny", 28, 1), ("mobile", 64, 3), ("plain", 28, 3)];
+
+/// A network of a preset with every parameter and every statistic away from its initial value.
+fn network((preset, size, channels): (&str, u32, u32), choose: impl Fn(&netadapt::space::Supernet) -> Arch) -> Network {
+    let space = Space::open(preset).expect("a preset");
+    let classes: Vec<String> = (0..10).map(|c| format!("class {c}, \"quoted\"")).collect();
+    let net = space.supernet(size, channels, classes.len() as u32);
+    let arch = choose(&net);
+    let normalisation = Normalisation { mean: [0.48, 0.45, 0.4], std: [0.23, 0.25, 0.31] };
+    let architecture = Architecture::new(&space, &net, &arch, &classes, normalisation);
+    let graph = lower(&net, &arch);
+    let mut weights = initial_weights(&graph, 3);
+    for (index, param) in graph.params.iter().enumerate() {
+        let mut rng = stream(5, Purpose::Data, 1, index as u64);
+        for position in param.positions() {
+            weights.values[param.index(position)] += 0.2 * (rng.random::<f32>() - 0.5);
+        }
+    }
+    for (index, running) in weights.running.iter_mut().enumerate() {
+        let mut rng = stream(5, Purpose::Data, 2, index as u64);
+        running.iter_mut().for_each(|v| *v += 0.4 * rng.random::<f32>());
+    }
+    Network { architecture, net, arch, graph, weights }
+}
+
+fn options(opset: u32) -> Options {
+    let onnx = OnnxOptions::new(opset, None).expect("a version that is written");
+    Options { formats: vec![Format::Onnx, Format::Safetensors, Format::Pytorch], onnx }
+}
+
+/// A small export in a folder of its own.
+fn exported() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    let out = dir.path().join("out");
+    let small = network(SCENES[0], |net| net.smallest());
+    write(gpu(), small, &Facts::default(), &options(17), &out).expect("the export agrees");
+    (dir, out)
+}
+
+/// What a layer of an architecture has the exporter do.
+fn kinds(shape: &LayerShape) -> Vec<&'static str> {
+    let mut kinds = Vec::new();
+    match (shape.shortcut, shape.kept.cmp(&shape.bypass)) {
+        _ if shape.is_removed() => kinds.push("removed"),
+        (Shortcut::Bypass, std::cmp::Ordering::Less) => kinds.push("bypass"),
+        (Shortcut::Residual, std::cmp::Ordering::Less) => kinds.push("residual, filters narrower"),
+        (Shortcut::Residual, std::cmp::Ordering::Greater) => kinds.push("residual, input narrower"),
+        (Shortcut::Residual, std::cmp::Ordering::Equal) => kinds.push("residual"),
+        _ => {}
+    }
+    if shape.squeezed > 0 && !shape.is_removed() {
+        kinds.push("squeeze");
+    }
+    kinds
+}
+
+#[test]
+fn every_architecture_gives_the_engines_logits_in_every_opset() {
+    let mut seen = std::collections::BTreeSet::new();
+    for scene in SCENES {
+        let sampler =
+            WidthSampler { seed: 8, distribution: WidthDistribution::Uniform, full_images: 0, images_per_draw: 1 };
+        for index in 0..9 {
+            let choose = |net: &netadapt::space::Supernet| match index {
+                0 => net.full(),
+                1 => net.smallest(),
+                _ => sampler.draw(net, 0, index + 1).remove(index as usize),
+            };
+            let opset = [13, 17, 21][index as usize % 3];
+            let dir = tempfile::tempdir().expect("a folder can be made");
+            let network = network(scene, choose);
+            seen.extend(network.shapes().iter().flat_map(kinds));
+            let report = write(gpu(), network, &Facts::default(), &options(opset), &dir.path().join("out"));
+            let report = report.unwrap_or_else(|error| panic!("{scene:?} {index} opset {opset}: {error}"));
+            assert_eq!(report.files, FILES.len());
+            assert_eq!(report.agreements.len(), 2);
+            for (form, agreement) in report.agreements {
+                assert!(agreement.holds() && agreement.range > 0.1, "{scene:?} {index} {form}: {agreement:?}");
+                assert_eq!(agreement.same_class, agreement.samples, "{scene:?} {index} {form}");
+            }
+        }
+    }
+    let all = ["bypass", "removed", "residual", "residual, filters narrower", "residual, input narrower", "squeeze"];
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), all, "what these architectures have the exporter do");
+}
+
+#[test]
+fn an_exported_network_is_read_back_bit_for_bit() {
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    let out = dir.path().join("out");
+    let full = network(SCENES[2], |net| net.full());
+    write(gpu(), full.clone(), &Facts::default(), &options(17), &out).expect("the export agrees");
+    let read = Network::open(&out).expect("the export is whole");
+    assert_eq!(read.architecture, full.architecture);
+    assert_eq!(read.arch, full.arch);
+    assert_eq!(read.weights.values, full.weights.values);
+    assert!(matches!(
+        write(gpu(), full, &Facts::default(), &options(17), &out),
+        Err(ExportError::Occupied { path }) if path == out
+    ));
+    let left: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder is there").collect();
+    assert_eq!(left.len(), 1, "nothing else is left: {left:?}");
+}
+
+#[test]
+fn only_known_opsets_are_written() {
+    for opset in [0, 12, 14, 22] {
+        let error = OnnxOptions::new(opset, None).expect_err("it is not written").to_string();
+        assert!(error.contains("13, 17 and 21"), "{error}");
+    }
+}
+
+/// The message of a verification that must fail.
+fn refusal(folder: &Path) -> String {
+    verify(folder).expect_err("a damaged export must be refused").to_string()
+}
+
+#[test]
+fn a_file_that_is_not_the_manifests_is_named() {
+    let (_dir, out) = exported();
+    assert_eq!(verify(&out).expect("it is whole").files, FILES.len());
+    for name in FILES {
+        let path = out.join(name);
+        let whole = std::fs::read(&path).expect("the file is there");
+        let mut changed = whole.clone();
+        *changed.last_mut().expect("no file is empty") ^= 1;
+        for bytes in [&changed[..], &whole[..whole.len() / 2], &[]] {
+            std::fs::write(&path, bytes).expect("a file can be written");
+            let message = refusal(&out);
+            assert!(message.contains(name) && message.contains("SHA-256"), "{name}: {message}");
+        }
+        std::fs::remove_file(&path).expect("a file can be removed");
+        assert!(refusal(&out).contains(name), "{name}");
+        std::fs::write(&path, whole).expect("a file can be written");
+    }
+    verify(&out).expect("it is whole again");
+
+    let manifest = std::fs::read_to_string(out.join("manifest.json")).expect("the manifest is there");
+    for (from, to, word) in [
+        ("\"labels.txt\"", "\"../labels.txt\"", "labels.txt"),
+        ("\"model.py\"", "\"/etc/passwd\"", "/etc/passwd"),
+        ("\"version\": 1", "\"version\": 2", "version 2"),
+        ("{", "", "manifest.json"),
+    ] {
+        std::fs::write(out.join("manifest.json"), manifest.replacen(from, to, 1)).expect("a file can be written");
+        assert!(refusal(&out).contains(word), "{from}: {}", refusal(&out));
+    }
+}
+
+/// Replaces a file and its sum in the manifest.
+fn replace(out: &Path, name: &str, bytes: &[u8]) {
+    std::fs::write(out.join(name), bytes).expect("a file can be written");
+    let path = out.join("manifest.json");
+    let mut manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).expect("the manifest is there")).expect("JSON");
+    let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    manifest["files"][name] = serde_json::json!({ "bytes": bytes.len(), "sha256": sum });
+    std::fs::write(path, manifest.to_string()).expect("a file can be written");
+}
+
+/// A file with a byte of the last of its values changed so that the value is another one.
+fn with_another_value(bytes: &[u8]) -> Vec<u8> {
+    let mut changed = bytes.to_vec();
+    let at = changed.len() - 2;
+    changed[at] ^= 0x40;
+    changed
+}
+
+#[test]
+fn a_file_of_another_network_is_told_even_with_its_sum_in_the_manifest() {
+    let (_dir, out) = exported();
+    let text = |name: &str| std::fs::read_to_string(out.join(name)).expect("the file is there");
+    let labels = text("labels.txt").replace("class 3", "class 4");
+    let config = text("config.json").replace("\"num_classes\": 10", "\"num_classes\": 11");
+    let architecture = text("architecture.json").replace("\"version\": 1", "\"version\": 3");
+    let coordinate = text("architecture.json").replacen("\"stem.filters\": ", "\"stem.filters\": 9", 1);
+    for (name, bytes, word) in [
+        ("labels.txt", labels.into_bytes(), "classes"),
+        ("config.json", config.into_bytes(), "another architecture"),
+        ("architecture.json", architecture.into_bytes(), "version 3"),
+        ("architecture.json", coordinate.into_bytes(), "stem.filters"),
+    ] {
+        let whole = std::fs::read(out.join(name)).expect("the file is there");
+        assert_ne!(whole, bytes, "{name} was to be changed");
+        replace(&out, name, &bytes);
+        let message = refusal(&out);
+        assert!(message.contains(name) && message.contains(word), "{name}: {message}");
+        replace(&out, name, &whole);
+    }
+    for name in ["golden.safetensors", "model.safetensors", "train.safetensors"] {
+        let whole = std::fs::read(out.join(name)).expect("the file is there");
+        replace(&out, name, &with_another_value(&whole));
+        let message = refusal(&out);
+        assert!(message.contains("safetensors"), "{name}: {message}");
+        replace(&out, name, &whole);
+    }
+    verify(&out).expect("it is whole again");
+}
+
+#[test]
+fn another_onnx_graph_is_told_by_its_logits() {
+    let (_dir, out) = exported();
+    let whole = std::fs::read(out.join("model.onnx")).expect("the file is there");
+    // The file of a network that differs in one weight: the stem's first.
+    let mut other = network(SCENES[0], |net| net.smallest());
+    other.weights.values[0] += 0.5;
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    write(gpu(), other, &Facts::default(), &options(17), &dir.path().join("out")).expect("the export agrees");
+    let foreign = std::fs::read(dir.path().join("out/model.onnx")).expect("the file is there");
+    replace(&out, "model.onnx", &foreign);
+    let message = refusal(&out);
+    assert!(message.contains("model.onnx is not the network"), "{message}");
+    replace(&out, "model.onnx", &whole[..whole.len() - 100]);
+    assert!(refusal(&out).contains("model.onnx cannot be run"), "{}", refusal(&out));
+}
+
+/// Numbers that a liar would write.
+const LIES: [&str; 10] = ["0", "1", "-1", "4096", "4294967295", "18446744073709551616", "1e308", "null", "[]", "\"x\""];
+
+/// `bytes` with one change: a byte, a cut, a range twice or gone, or a number of its text another.
+fn mutated(bytes: &[u8], seed: u64) -> Vec<u8> {
+    let mut rng = stream(seed, Purpose::Data, 3, 0);
+    let mut at = || rng.random_range(0..bytes.len());
+    let (a, b) = (at(), at());
+    let (low, high) = (a.min(b), a.max(b).min(a.min(b) + 40));
+    match seed % 5 {
+        0 => {
+            let mut changed = bytes.to_vec();
+            changed[a] ^= 1 << (b % 8);
+            changed
+        }
+        1 => bytes[..a].to_vec(),
+        2 => [&bytes[..high], &bytes[low..]].concat(),
+        3 => [&bytes[..low], &bytes[high..]].concat(),
+        _ => {
+            // Numbers are in the text: all of a JSON file, the head of safetensors.
+            let text = bytes.len().min(4000);
+            let start = (a % text..text).find(|i| bytes[*i].is_ascii_digit()).unwrap_or(0);
+            let end = (start..text).find(|i| !bytes[*i].is_ascii_digit()).unwrap_or(text);
+            let mut changed = [&bytes[..start], LIES[b % LIES.len()].as_bytes(), &bytes[end..]].concat();
+            if bytes[8..].starts_with(b"{") && b % 2 == 0 {
+                // A header whose length is right, so that what it says is looked at.
+                let old = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
+                let length = old.wrapping_add(changed.len() as u64).wrapping_sub(bytes.len() as u64);
+                changed[..8].copy_from_slice(&length.to_le_bytes());
+            }
+            changed
+        }
+    }
+}
+
+/// Verifies 2,000 mutations of a file whose sums are in the manifest: none may panic or take much memory.
+/// Returns how many were refused.
+fn survives(name: &str) -> usize {
+    let (_dir, out) = exported();
+    let whole = std::fs::read(out.join(name)).expect("the file is there");
+    let mut refused = 0;
+    for seed in 0..2000 {
+        replace(&out, name, &mutated(&whole, seed));
+        let (bytes, result) = peak(|| std::panic::catch_unwind(|| verify(&out)));
+        let result = result.unwrap_or_else(|_| panic!("mutation {seed} of {name} panics"));
+        assert!(bytes < 256 << 20, "mutation {seed} of {name} takes {bytes} bytes: {result:?}");
+        if let Err(error) = result {
+            assert!(!error.to_string().is_empty());
+            refused += 1;
+        }
+    }
+    refused
+}
+
+#[test]
+fn two_thousand_mutations_of_an_architecture_end_in_words() {
+    let refused = survives("architecture.json");
+    assert!(refused > 1000, "{refused}");
+}
+
+#[test]
+fn two_thousand_mutations_of_a_configuration_end_in_words() {
+    let refused = survives("config.json");
+    assert!(refused > 1000, "{refused}");
+}
+
+#[test]
+fn two_thousand_mutations_of_weights_end_in_words() {
+    let refused = survives("train.safetensors");
+    assert!(refused > 1900, "{refused}");
+}
+
+#[test]
+fn two_thousand_mutations_of_an_onnx_file_end_in_words() {
+    let refused = survives("model.onnx");
+    assert!(refused > 1000, "{refused}");
+}

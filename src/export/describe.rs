@@ -18,7 +18,8 @@ pub(super) fn metadata(architecture: &Architecture) -> Vec<(String, String)> {
         "{colour}; upright by EXIF; centred square; resized (bilinear, antialiased) to {stored} px, of which the \
          middle {size} px are taken, or to {size} px where it is not larger; divided by 255; as (N, C, H, W)"
     );
-    let list = |values: &[f32]| json!(values).to_string();
+    // As JSON would have it, without the digits that f64 adds.
+    let list = |values: &[f32]| format!("{values:?}");
     [
         ("classes", json!(classes).to_string()),
         ("preprocessing", preprocessing),

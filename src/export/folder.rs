@@ -70,13 +70,12 @@ fn fill(gpu: &Gpu, network: Network, facts: &Facts, options: &Options, folder: &
     let model = Model::new(gpu, network)?;
     let network = model.network();
     let weights = |source| ExportError::Weights { source };
-    let json = |value| format!("{value:#}\n").into_bytes();
-    let description = serde_json::to_value(&network.architecture)
+    let description = serde_json::to_string_pretty(&network.architecture)
         .map_err(|error| ExportError::Damaged { path: folder.join("architecture.json"), reason: error.to_string() })?;
     let about = || HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let mut files: Vec<(&str, Vec<u8>)> = vec![
-        ("architecture.json", json(description)),
-        ("config.json", json(config(network))),
+        ("architecture.json", format!("{description}\n").into_bytes()),
+        ("config.json", format!("{:#}\n", config(network)).into_bytes()),
         ("labels.txt", labels(&network.architecture).into_bytes()),
         ("README.md", card(network, facts, options).into_bytes()),
         ("golden.safetensors", Golden::new(&model)?.to_safetensors().map_err(|source| weights(source.into()))?),

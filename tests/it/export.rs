@@ -2,15 +2,20 @@
 
 use crate::harness::gpu;
 use crate::memory::peak;
-use netadapt::data::Normalisation;
+use netadapt::data::{Images, Normalisation, Sample};
 use netadapt::export::{ExportError, Facts, Format, OnnxOptions, Options, verify, write};
 use netadapt::graph::{initial_weights, lower};
-use netadapt::model::{Architecture, Network};
+use netadapt::kernels::Tuning;
+use netadapt::model::{Architecture, Network, to_safetensors};
 use netadapt::rng::{Purpose, stream};
+use netadapt::space::spec::PRESETS;
 use netadapt::space::{Arch, LayerShape, Shortcut, Space, WidthDistribution, WidthSampler};
+use netadapt::train::evaluate;
 use rand::RngExt;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use tempfile::TempDir;
 
 const FILES: [&str; 9] = [
@@ -26,11 +31,29 @@ const FILES: [&str; 9] = [
 ];
 
 /// Preset, pixels a side, channels.
-const SCENES: [(&str, u32, u32); 3] = [("tiny", 28, 1), ("mobile", 64, 3), ("plain", 28, 3)];
+type Scene = (&'static str, u32, u32);
+
+const TINY: Scene = ("tiny", 28, 1);
+const MOBILE: Scene = ("mobile", 64, 3);
+const PLAIN: Scene = ("plain", 28, 3);
+/// `tiny` whose blocks get wider without a stride, so that one of them has an explicit bypass.
+const WIDENING: Scene = ("widening", 14, 3);
+
+fn space(name: &str) -> Space {
+    if name != WIDENING.0 {
+        return Space::open(name).expect("a preset");
+    }
+    let (_, tiny) = PRESETS.iter().find(|(preset, _)| *preset == TINY.0).expect("a preset");
+    Space::parse(
+        name,
+        &tiny.replace("expansion = 96\nkernels = [3, 5]\nstride = 2", "expansion = 96\nkernels = [1, 7]"),
+    )
+    .expect("the space is valid")
+}
 
 /// A network of a preset with every parameter and every statistic away from its initial value.
-fn network((preset, size, channels): (&str, u32, u32), choose: impl Fn(&netadapt::space::Supernet) -> Arch) -> Network {
-    let space = Space::open(preset).expect("a preset");
+fn network((preset, size, channels): Scene, choose: impl Fn(&netadapt::space::Supernet) -> Arch) -> Network {
+    let space = space(preset);
     let classes: Vec<String> = (0..10).map(|c| format!("class {c}, \"quoted\"")).collect();
     let net = space.supernet(size, channels, classes.len() as u32);
     let arch = choose(&net);
@@ -60,7 +83,7 @@ fn options(opset: u32) -> Options {
 fn exported() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a folder can be made");
     let out = dir.path().join("out");
-    let small = network(SCENES[0], |net| net.smallest());
+    let small = network(TINY, |net| net.smallest());
     write(gpu(), small, &Facts::default(), &options(17), &out).expect("the export agrees");
     (dir, out)
 }
@@ -82,41 +105,66 @@ fn kinds(shape: &LayerShape) -> Vec<&'static str> {
     kinds
 }
 
-#[test]
-fn every_architecture_gives_the_engines_logits_in_every_opset() {
-    let mut seen = std::collections::BTreeSet::new();
-    for scene in SCENES {
-        let sampler =
-            WidthSampler { seed: 8, distribution: WidthDistribution::Uniform, full_images: 0, images_per_draw: 1 };
-        for index in 0..9 {
-            let choose = |net: &netadapt::space::Supernet| match index {
-                0 => net.full(),
-                1 => net.smallest(),
-                _ => sampler.draw(net, 0, index + 1).remove(index as usize),
-            };
-            let opset = [13, 17, 21][index as usize % 3];
-            let dir = tempfile::tempdir().expect("a folder can be made");
-            let network = network(scene, choose);
-            seen.extend(network.shapes().iter().flat_map(kinds));
-            let report = write(gpu(), network, &Facts::default(), &options(opset), &dir.path().join("out"));
-            let report = report.unwrap_or_else(|error| panic!("{scene:?} {index} opset {opset}: {error}"));
-            assert_eq!(report.files, FILES.len());
-            assert_eq!(report.agreements.len(), 2);
-            for (form, agreement) in report.agreements {
-                assert!(agreement.holds() && agreement.range > 0.1, "{scene:?} {index} {form}: {agreement:?}");
-                assert_eq!(agreement.same_class, agreement.samples, "{scene:?} {index} {form}");
-            }
+/// Exports the full network, the smallest and random ones of a preset, with every opset in turn, and returns
+/// what their layers had the exporter do.
+///
+/// The folders stay in the target's `tmp/exports`, where `tests/onnx_check.py` and `tests/pytorch_check.py` find
+/// them; the environment's NETADAPT_EXPORTS says how many there are to be.
+fn agree(scene: Scene) -> BTreeSet<&'static str> {
+    let count = std::env::var("NETADAPT_EXPORTS").map_or(9, |text| text.parse().expect("NETADAPT_EXPORTS is a number"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("exports").join(scene.0);
+    let _ = std::fs::remove_dir_all(&folder);
+    let sampler =
+        WidthSampler { seed: 8, distribution: WidthDistribution::Uniform, full_images: 0, images_per_draw: 1 };
+    let mut seen = BTreeSet::new();
+    for index in 0..count {
+        let choose = |net: &netadapt::space::Supernet| match index {
+            0 => net.full(),
+            1 => net.smallest(),
+            _ => sampler.draw(net, 0, index + 1).remove(index as usize),
+        };
+        let opset = [13, 17, 21][index as usize % 3];
+        let network = network(scene, choose);
+        seen.extend(network.shapes().iter().flat_map(kinds));
+        let report = write(gpu(), network, &Facts::default(), &options(opset), &folder.join(index.to_string()));
+        let report = report.unwrap_or_else(|error| panic!("{scene:?} {index} opset {opset}: {error}"));
+        assert_eq!(report.files, FILES.len());
+        assert_eq!(report.agreements.len(), 2);
+        for (form, agreement) in report.agreements {
+            assert!(agreement.holds() && agreement.range > 0.1, "{scene:?} {index} {form}: {agreement:?}");
+            assert_eq!(agreement.same_class, agreement.samples, "{scene:?} {index} {form}");
         }
     }
-    let all = ["bypass", "removed", "residual", "residual, filters narrower", "residual, input narrower", "squeeze"];
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), all, "what these architectures have the exporter do");
+    seen
+}
+
+const RESIDUALS: [&str; 4] = ["removed", "residual", "residual, filters narrower", "residual, input narrower"];
+
+#[test]
+fn every_tiny_architecture_gives_the_engines_logits() {
+    assert_eq!(agree(TINY), RESIDUALS.into());
+}
+
+#[test]
+fn every_mobile_architecture_gives_the_engines_logits() {
+    assert_eq!(agree(MOBILE), RESIDUALS.into_iter().chain(["squeeze"]).collect());
+}
+
+#[test]
+fn every_plain_architecture_gives_the_engines_logits() {
+    assert_eq!(agree(PLAIN), ["bypass", "removed"].into());
+}
+
+#[test]
+fn every_widening_architecture_gives_the_engines_logits() {
+    assert_eq!(agree(WIDENING), RESIDUALS.into_iter().chain(["bypass"]).collect());
 }
 
 #[test]
 fn an_exported_network_is_read_back_bit_for_bit() {
     let dir = tempfile::tempdir().expect("a folder can be made");
     let out = dir.path().join("out");
-    let full = network(SCENES[2], |net| net.full());
+    let full = network(PLAIN, |net| net.full());
     write(gpu(), full.clone(), &Facts::default(), &options(17), &out).expect("the export agrees");
     let read = Network::open(&out).expect("the export is whole");
     assert_eq!(read.architecture, full.architecture);
@@ -230,7 +278,7 @@ fn another_onnx_graph_is_told_by_its_logits() {
     let (_dir, out) = exported();
     let whole = std::fs::read(out.join("model.onnx")).expect("the file is there");
     // The file of a network that differs in one weight: the stem's first.
-    let mut other = network(SCENES[0], |net| net.smallest());
+    let mut other = network(TINY, |net| net.smallest());
     other.weights.values[0] += 0.5;
     let dir = tempfile::tempdir().expect("a folder can be made");
     write(gpu(), other, &Facts::default(), &options(17), &dir.path().join("out")).expect("the export agrees");
@@ -240,6 +288,132 @@ fn another_onnx_graph_is_told_by_its_logits() {
     assert!(message.contains("model.onnx is not the network"), "{message}");
     replace(&out, "model.onnx", &whole[..whole.len() - 100]);
     assert!(refusal(&out).contains("model.onnx cannot be run"), "{}", refusal(&out));
+}
+
+fn netadapt(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_netadapt")).args(arguments).output().expect("the program starts")
+}
+
+/// What the program prints when it ends with `code`.
+fn prints(arguments: &[&str], code: i32) -> (String, String) {
+    let output = netadapt(arguments);
+    let text = |bytes| String::from_utf8(bytes).expect("it prints text");
+    let (out, message) = (text(output.stdout), text(output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
+    assert!(!message.contains("panicked"), "{message}");
+    (out, message)
+}
+
+/// A run's folder with two networks in it and three images beside it, two of them usable.
+fn run() -> TempDir {
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    let write = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("it lies in a folder")).expect("a folder can be made");
+        std::fs::write(path, bytes).expect("a file can be written");
+    };
+    write("run/config.toml", b"data = \"/photos/some <b>shoes</b>\"\n");
+    write("run/data.json", b"{\"train\": 900, \"test\": 100}");
+    write("run/env.json", b"{\"adapter\": {\"name\": \"A card\", \"driver\": \"some 1.2\"}}");
+    for (index, budget) in ["8ms", "50%MAC"].iter().enumerate() {
+        let found = network(TINY, |net| if index == 0 { net.full() } else { net.smallest() });
+        let folder = format!("run/networks/{index}");
+        let architecture = serde_json::to_vec(&found.architecture).expect("an architecture is JSON");
+        write(&format!("{folder}/architecture.json"), &architecture);
+        let weights = to_safetensors(&found.graph, &found.weights, Default::default()).expect("weights make a file");
+        write(&format!("{folder}/model.safetensors"), &weights);
+        let metrics = format!(
+            "{{\"network\": {{\"budget\": {{\"text\": \"{budget}\"}}, \"latency_ms\": 1.25, \
+             \"accuracy\": {{\"test\": 0.875}}, \"interval\": 0.02}}}}"
+        );
+        write(&format!("{folder}/metrics.json"), metrics.as_bytes());
+    }
+    for (name, side) in [("images/large.png", 90), ("images/below/small.png", 20)] {
+        write(name, b"");
+        let image = image::GrayImage::from_fn(side, side + 7, |x, y| image::Luma([(x * x + y * 3) as u8]));
+        image.save(dir.path().join(name)).expect("an image can be written");
+    }
+    write("note.png", b"not an image");
+    dir
+}
+
+#[test]
+fn the_program_exports_what_was_asked_for_and_verifies_it() {
+    let dir = run();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (from, out) = (path("run"), path("out"));
+    let (text, _) = prints(&["export", &from, "--budget", "50%MAC", "--out", &out, "--batch", "any"], 0);
+    assert!(text.contains("9 files") && text.contains("model.onnx: largest difference"), "{text}");
+    assert_eq!(
+        Network::open(&dir.path().join("out")).expect("it is whole").arch.values()[0],
+        8,
+        "the second network's"
+    );
+    let card = std::fs::read_to_string(dir.path().join("out/README.md")).expect("there is a card");
+    for words in ["87.5 ± 2.0 %", "1.250 ms", "A card (some 1.2)", "50%MAC", "900 for training, 100 for testing"] {
+        assert!(card.contains(words), "`{words}` is not in {card}");
+    }
+    assert!(!card.contains("<b>"), "names from outside are not markup: {card}");
+
+    let (text, _) = prints(&["export", "--verify", &out], 0);
+    assert!(text.contains("is whole") && text.contains("train.safetensors: largest difference"), "{text}");
+    let (_, message) = prints(&["export", &from, "--out", &out], 1);
+    assert!(message.contains("exists already") && message.contains("--out"), "{message}");
+    std::fs::write(dir.path().join("out/labels.txt"), "cat\n").expect("a file can be written");
+    let (_, message) = prints(&["export", "--verify", &out], 1);
+    assert!(message.contains("labels.txt"), "{message}");
+
+    let (text, _) = prints(&["export", &from, "--format", "onnx", "--opset", "13"], 0);
+    assert!(text.contains("networks/0/export is written"), "{text}");
+    assert!(!dir.path().join("run/networks/0/export/model.py").exists());
+    let (_, message) = prints(&["export", &from, "--budget", "9ms"], 1);
+    assert!(message.contains("9ms") && message.contains("8ms, 50%MAC"), "{message}");
+    let (_, message) = prints(&["export", &from, "--opset", "12"], 2);
+    assert!(message.contains("13, 17 and 21"), "{message}");
+    let (_, message) = prints(&["export", &path("images")], 1);
+    assert!(message.contains("neither an exported network nor a run"), "{message}");
+}
+
+#[test]
+fn a_prediction_is_what_an_evaluation_sees() {
+    let dir = run();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (from, out, images) = (path("run"), path("out"), path("images"));
+    prints(&["export", &from, "--out", &out], 0);
+    let (of_run, _) = prints(&["predict", &from, &images, "--json", "--top", "10"], 0);
+    let (of_export, _) = prints(&["predict", &out, &images, "--json", "--top", "10"], 0);
+    assert_eq!(of_run, of_export);
+
+    let network = network(TINY, |net| net.full());
+    let samples: Vec<Sample> = ["images/below/small.png", "images/large.png"]
+        .iter()
+        .map(|name| Sample { path: dir.path().join(name), label: 0 })
+        .collect();
+    let format = netadapt::data::Format { size: 28, channels: 1 };
+    let images_read = Images::load(&samples, format, 1, 1 << 20, &|_, _| ()).expect("the images are usable");
+    let (shapes, tuning) = (network.shapes(), Tuning::for_adapter(gpu().adapter()));
+    let normalisation = &network.architecture.normalisation;
+    let evaluation = evaluate(gpu(), &network.graph, &shapes, &network.weights, &images_read, normalisation, &tuning)
+        .expect("the device works");
+    assert_eq!(of_run.lines().count(), 2);
+    for (index, line) in of_run.lines().enumerate() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(line["image"].as_str().map(PathBuf::from).as_ref(), Some(&samples[index].path));
+        let first = &line["predictions"][0];
+        assert_eq!(first["index"].as_u64(), Some(evaluation.predicted[index].into()), "{line}");
+        let probability = first["probability"].as_f64().expect("a number") as f32;
+        assert!((probability - evaluation.confidence[index]).abs() < 1e-4, "{line} {evaluation:?}");
+        assert_eq!(line["predictions"].as_array().map(Vec::len), Some(10));
+    }
+
+    let (text, message) = prints(&["predict", &from, &path("note.png"), &path("images/large.png")], 5);
+    assert!(text.contains("large.png: class ") && text.contains(" %"), "{text}");
+    assert!(message.contains("note.png") && message.contains("1 file is not a usable image"), "{message}");
+    std::fs::create_dir(dir.path().join("empty")).expect("a folder can be made");
+    let (_, message) = prints(&["predict", &from, &path("empty")], 5);
+    assert!(message.contains("empty") && message.contains("no png or jpeg"), "{message}");
+    let (_, message) = prints(&["predict", &from, &images, "--device", "99"], 4);
+    assert!(message.contains("netadapt devices"), "{message}");
 }
 
 /// Numbers that a liar would write.

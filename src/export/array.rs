@@ -83,15 +83,19 @@ impl Array {
                 let x = &self.values[(image * c + channel) * h * w..][..h * w];
                 for tap in 0..kernel * kernel {
                     let factor = weight.values[(filter * i + input) * kernel * kernel + tap];
+                    let (ky, kx) = (tap / kernel, tap % kernel);
+                    // The first output column whose input column is in the image, and that column.
+                    let first = pad.saturating_sub(kx).div_ceil(stride);
+                    let column = first * stride + kx - pad;
                     for (p, row) in plane.chunks_exact_mut(pw).enumerate() {
-                        let Some(from) = (p * stride + tap / kernel).checked_sub(pad).filter(|row| *row < h) else {
-                            continue;
-                        };
-                        let x = &x[from * w..][..w];
-                        for (q, value) in row.iter_mut().enumerate() {
-                            if let Some(x) = (q * stride + tap % kernel).checked_sub(pad).and_then(|q| x.get(q)) {
-                                *value += factor * x;
-                            }
+                        let from = (p * stride + ky).checked_sub(pad).filter(|row| *row < h);
+                        let (Some(from), Some(row)) = (from, row.get_mut(first..)) else { continue };
+                        let columns = x[from * w..][..w].get(column..).unwrap_or_default();
+                        let add = |(value, x): (&mut f64, &f64)| *value += factor * x;
+                        match stride {
+                            // A step that the compiler knows lets it add many columns at once.
+                            1 => row.iter_mut().zip(columns).for_each(add),
+                            _ => row.iter_mut().zip(columns.iter().step_by(stride)).for_each(add),
                         }
                     }
                 }

@@ -43,7 +43,7 @@ pub struct Agreement {
 impl Agreement {
     /// Whether the difference is only that of rounding.
     pub fn holds(&self) -> bool {
-        self.largest <= TOLERANCE * self.range
+        self.largest.is_finite() && self.largest <= TOLERANCE * self.range
     }
 }
 

@@ -5,6 +5,7 @@
 //! anything is parsed, and no path in a file is followed.
 
 mod proto; // the messages of ONNX
+mod nodes; // an architecture as nodes of ONNX
 mod onnx; // model.onnx
 mod array; // arrays and operations in plain loops
 mod evaluate; // an ONNX file run with them

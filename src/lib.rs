@@ -2,7 +2,8 @@
 //!
 //! The way of the data: a folder of images becomes batches (`data`), which train a super-network
 //! (`space`, `graph`, `kernels`, `gpu`, `train`); its layers are timed on the same GPU (`latency`);
-//! `search` shrinks it to the budget; `train` trains what was found; `run` keeps it all in a folder.
+//! `search` shrinks it to the budget; `train` trains what was found; `run` keeps it all in a folder, and
+//! `export` takes a network out of it.
 
 pub mod rng; // randomness keyed by a counter
 pub mod data; // a folder of images becomes batches

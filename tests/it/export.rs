@@ -74,8 +74,8 @@ fn network((preset, size, channels): Scene, choose: impl Fn(&netadapt::space::Su
     Network { architecture, net, arch, graph, weights }
 }
 
-fn options(opset: u32) -> Options {
-    let onnx = OnnxOptions::new(opset, None).expect("a version that is written");
+fn options(opset: u32, batch: Option<u32>) -> Options {
+    let onnx = OnnxOptions::new(opset, batch).expect("a version that is written");
     Options { formats: vec![Format::Onnx, Format::Safetensors, Format::Pytorch], onnx }
 }
 
@@ -84,7 +84,7 @@ fn exported() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a folder can be made");
     let out = dir.path().join("out");
     let small = network(TINY, |net| net.smallest());
-    write(gpu(), small, &Facts::default(), &options(17), &out).expect("the export agrees");
+    write(gpu(), small, &Facts::default(), &options(17, Some(1)), &out).expect("the export agrees");
     (dir, out)
 }
 
@@ -126,7 +126,8 @@ fn agree(scene: Scene) -> BTreeSet<&'static str> {
         let opset = [13, 17, 21][index as usize % 3];
         let network = network(scene, choose);
         seen.extend(network.shapes().iter().flat_map(kinds));
-        let report = write(gpu(), network, &Facts::default(), &options(opset), &folder.join(index.to_string()));
+        let options = options(opset, (index % 2 == 0).then_some(1 << (index % 3)));
+        let report = write(gpu(), network, &Facts::default(), &options, &folder.join(index.to_string()));
         let report = report.unwrap_or_else(|error| panic!("{scene:?} {index} opset {opset}: {error}"));
         assert_eq!(report.files, FILES.len());
         assert_eq!(report.agreements.len(), 2);
@@ -165,17 +166,29 @@ fn an_exported_network_is_read_back_bit_for_bit() {
     let dir = tempfile::tempdir().expect("a folder can be made");
     let out = dir.path().join("out");
     let full = network(PLAIN, |net| net.full());
-    write(gpu(), full.clone(), &Facts::default(), &options(17), &out).expect("the export agrees");
+    write(gpu(), full.clone(), &Facts::default(), &options(17, Some(1)), &out).expect("the export agrees");
     let read = Network::open(&out).expect("the export is whole");
     assert_eq!(read.architecture, full.architecture);
     assert_eq!(read.arch, full.arch);
     assert_eq!(read.weights.values, full.weights.values);
     assert!(matches!(
-        write(gpu(), full, &Facts::default(), &options(17), &out),
+        write(gpu(), full, &Facts::default(), &options(17, Some(1)), &out),
         Err(ExportError::Occupied { path }) if path == out
     ));
     let left: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder is there").collect();
     assert_eq!(left.len(), 1, "nothing else is left: {left:?}");
+}
+
+#[test]
+fn a_network_that_cannot_be_checked_is_not_written() {
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    let mut endless = network(TINY, |net| net.smallest());
+    let bias = endless.graph.params.last().expect("the classifier has a bias");
+    endless.weights.values[bias.index([0, 0, 0, 1])] = f32::INFINITY;
+    let error = write(gpu(), endless, &Facts::default(), &options(17, None), &dir.path().join("out"));
+    let error = error.expect_err("an endless logit is like no other").to_string();
+    assert!(error.contains("classifier.bias"), "{error}");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("the folder is there").count(), 0, "nothing is left");
 }
 
 #[test]
@@ -213,8 +226,8 @@ fn a_file_that_is_not_the_manifests_is_named() {
 
     let manifest = std::fs::read_to_string(out.join("manifest.json")).expect("the manifest is there");
     for (from, to, word) in [
-        ("\"labels.txt\"", "\"../labels.txt\"", "labels.txt"),
-        ("\"model.py\"", "\"/etc/passwd\"", "/etc/passwd"),
+        ("\"labels.txt\"", "\"../labels.txt\"", "does not list labels.txt"),
+        ("\"model.py\"", "\"/etc/passwd\"", "\"/etc/passwd\", which no export has"),
         ("\"version\": 1", "\"version\": 2", "version 2"),
         ("{", "", "manifest.json"),
     ] {
@@ -232,6 +245,31 @@ fn replace(out: &Path, name: &str, bytes: &[u8]) {
     let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     manifest["files"][name] = serde_json::json!({ "bytes": bytes.len(), "sha256": sum });
     std::fs::write(path, manifest.to_string()).expect("a file can be written");
+}
+
+#[test]
+fn sizes_are_looked_at_before_contents() {
+    let (_dir, out) = exported();
+    let refused = |word: &str| {
+        let (bytes, result) = peak(|| Network::open(&out).map(drop));
+        let message = result.expect_err("a file has a size that it cannot have").to_string();
+        assert!(message.contains(word), "{message}");
+        assert!(bytes < 16 << 20, "{bytes} bytes: {message}");
+    };
+    let weights = out.join("train.safetensors");
+    let whole = std::fs::read(&weights).expect("the file is there");
+    let file = std::fs::OpenOptions::new().write(true).open(&weights).expect("the file is there");
+    file.set_len(3 << 30).expect("a file can have a hole");
+    refused("train.safetensors has 3221225472 bytes, and at most");
+    std::fs::write(&weights, whole).expect("a file can be written");
+
+    let architecture = out.join("architecture.json");
+    let whole = std::fs::read(&architecture).expect("the file is there");
+    std::fs::write(&architecture, [&whole[..], &[b' '; 5 << 20]].concat()).expect("a file can be written");
+    refused("architecture.json has");
+    let large = network(MOBILE, |net| net.full()).architecture;
+    std::fs::write(&architecture, serde_json::to_vec(&large).expect("JSON")).expect("a file can be written");
+    refused("another network's");
 }
 
 /// A file with a byte of the last of its values changed so that the value is another one.
@@ -281,7 +319,7 @@ fn another_onnx_graph_is_told_by_its_logits() {
     let mut other = network(TINY, |net| net.smallest());
     other.weights.values[0] += 0.5;
     let dir = tempfile::tempdir().expect("a folder can be made");
-    write(gpu(), other, &Facts::default(), &options(17), &dir.path().join("out")).expect("the export agrees");
+    write(gpu(), other, &Facts::default(), &options(17, Some(1)), &dir.path().join("out")).expect("the export agrees");
     let foreign = std::fs::read(dir.path().join("out/model.onnx")).expect("the file is there");
     replace(&out, "model.onnx", &foreign);
     let message = refusal(&out);
@@ -312,7 +350,7 @@ fn run() -> TempDir {
         std::fs::create_dir_all(path.parent().expect("it lies in a folder")).expect("a folder can be made");
         std::fs::write(path, bytes).expect("a file can be written");
     };
-    write("run/config.toml", b"data = \"/photos/some <b>shoes</b>\"\n");
+    write("run/config.toml", b"data = \"/photos/<i>shoes\"\n");
     write("run/data.json", b"{\"train\": 900, \"test\": 100}");
     write("run/env.json", b"{\"adapter\": {\"name\": \"A card\", \"driver\": \"some 1.2\"}}");
     for (index, budget) in ["8ms", "50%MAC"].iter().enumerate() {
@@ -353,7 +391,7 @@ fn the_program_exports_what_was_asked_for_and_verifies_it() {
     for words in ["87.5 ± 2.0 %", "1.250 ms", "A card (some 1.2)", "50%MAC", "900 for training, 100 for testing"] {
         assert!(card.contains(words), "`{words}` is not in {card}");
     }
-    assert!(!card.contains("<b>"), "names from outside are not markup: {card}");
+    assert!(card.contains("shoes") && !card.contains("<i>"), "names from outside are not markup: {card}");
 
     let (text, _) = prints(&["export", "--verify", &out], 0);
     assert!(text.contains("is whole") && text.contains("train.safetensors: largest difference"), "{text}");

@@ -28,8 +28,7 @@ pub(super) fn module(network: &Network) -> String {
 
 /// The statements that make the layers.
 fn layers(network: &Network) -> String {
-    let mut text = String::new();
-    let mut blocks = String::new();
+    let (mut before, mut blocks, mut after) = (String::new(), String::new(), String::new());
     let shapes = network.shapes();
     for (layer, shape) in network.net.layers().iter().zip(&shapes).filter(|(_, shape)| !shape.is_removed()) {
         let value = match &layer.kind {
@@ -38,13 +37,15 @@ fn layers(network: &Network) -> String {
         };
         match layer.name.strip_prefix("blocks.") {
             Some(index) => blocks += &format!("            \"{index}\": {value},\n"),
-            None => text += &format!("        self.{} = {value}\n", layer.name),
+            None if shape.layer == 0 => before += &format!("        self.{} = {value}\n", layer.name),
+            None => after += &format!("        self.{} = {value}\n", layer.name),
         }
     }
     let width = shapes.last().map_or(0, |shape| shape.output);
-    text += &format!("        self.blocks = nn.ModuleDict({{\n{blocks}        }})\n");
-    text += &format!("        self.classifier = nn.Linear({width}, CLASSES)\n");
-    text
+    format!(
+        "{before}        self.blocks = nn.ModuleDict({{\n{blocks}        }})\n{after}        \
+         self.classifier = nn.Linear({width}, CLASSES)\n"
+    )
 }
 
 fn convolution(shape: &LayerShape, kernel: u32) -> String {

@@ -2,7 +2,8 @@
 //!
 //! The way of the data: a folder of images becomes batches (`data`), which train a super-network
 //! (`space`, `graph`, `kernels`, `gpu`, `train`); its layers are timed on the same GPU (`latency`);
-//! `search` shrinks it to the budget; `train` trains what was found; `run` keeps it all in a folder.
+//! `search` shrinks it to the budget; `train` trains what was found; `run` keeps it all in a folder, and
+//! `export` takes a network out of it.
 
 pub mod rng; // randomness keyed by a counter
 pub mod data; // a folder of images becomes batches
@@ -16,6 +17,7 @@ pub mod train; // a graph and images become weights
 pub mod latency; // measured on the device: operations into a table, whole networks
 pub mod search; // strategies over a space, a score and a cost
 pub mod model; // a network that exists, as files
+pub mod export; // a network leaves home
 pub mod report; // a run as one page
 pub mod run; // the three steps in order, kept in a folder
 pub mod cli; // the command line, the only place that prints

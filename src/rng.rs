@@ -26,6 +26,8 @@ pub enum Purpose {
     Data = 7,
     /// The random networks that a search is compared with; index = network.
     Compare = 8,
+    /// The samples that an exported network is checked with; index = image.
+    Golden = 9,
 }
 
 /// The generator of one stream.

@@ -12,9 +12,12 @@ macro_rules! say {
 mod bench; // netadapt-bench
 mod data; // netadapt-data
 mod devices; // netadapt devices
+mod export; // netadapt export
+mod predict; // netadapt predict
 mod search; // netadapt search
 mod resume; // netadapt resume
 mod attended; // a run with somebody at the terminal
+mod stored; // which network a user means
 mod terminal; // progress, tables
 
 use crate::run::RunError;
@@ -35,6 +38,10 @@ enum Command {
     Search(search::Args),
     /// Go on with a run that was stopped, however it was.
     Resume(resume::Args),
+    /// Write a found network as one folder of files for other programs, or check such a folder.
+    Export(export::Args),
+    /// Say what is on images.
+    Predict(predict::Args),
     /// List what there is to run on.
     Devices(devices::Args),
 }
@@ -44,6 +51,8 @@ pub fn netadapt() -> ExitCode {
     exit(match Netadapt::parse().command {
         Command::Search(args) => search::run(args),
         Command::Resume(args) => resume::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Predict(args) => predict::run(args),
         Command::Devices(args) => devices::run(args),
     })
 }

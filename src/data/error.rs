@@ -125,6 +125,12 @@ pub enum DataError {
         /// The folder that would be used instead.
         what_folder: &'static str,
     },
+    /// A folder of images to predict without any.
+    #[error("'{folder}' has no png or jpeg images: give a folder that has")]
+    NoFiles {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Files that are not usable images.
     #[error("{0}")]
     BadFiles(BadFiles),

@@ -29,3 +29,4 @@ pub use decode::{Format, detect_channels};
 pub use error::{BadFile, BadFiles, DataError};
 pub use folder::{Dataset, HoldoutFrom, Options, Sample, TestFrom, open};
 pub use loader::{Epoch, Loader};
+pub use scan::image_files;

@@ -9,6 +9,20 @@ use super::error::DataError;
 const HOLDOUT_NAMES: [&str; 3] = ["val", "valid", "validation"];
 const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 
+/// Images in a folder and in those below it, whatever their classes, by the rules of a dataset's class folders.
+///
+/// # Errors
+/// [`DataError`] for a folder that cannot be read, and one without images.
+pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut scan = Scan::new(folder)?;
+    let mut entries = Vec::new();
+    scan.images(folder, 0, &mut entries)?;
+    if entries.is_empty() {
+        return Err(DataError::NoFiles { folder: folder.to_owned() });
+    }
+    Ok(entries.into_iter().map(|entry| entry.path).collect())
+}
+
 /// A file found, before it is assigned to a split.
 pub(super) struct Entry {
     pub(super) path: PathBuf,

@@ -5,12 +5,14 @@
 //! The super-network is the graph of its full architecture, run with widths of its own per image;
 //! a compact network is the graph of its own architecture.
 
+mod fold; // a convolution takes its normalisation along
 mod lower; // a super-network and an architecture become a graph
 mod params; // parameters in one buffer, and prefixes of them
 mod plan; // lifetimes and buffers
 mod record; // launches of each operation
 mod session; // programs for training, scoring and deployment
 
+pub use fold::{Folded, Fused, fuse};
 pub use lower::lower;
 pub use params::{Active, Param, Role, Weights, initial_weights};
 pub use plan::{Slots, Value};

@@ -1,5 +1,6 @@
 //! Programs of a graph: training steps, scoring of many sub-networks in one pass, deployment.
 
+use super::fold::{Fused, fuse};
 use super::plan::{Access, Slots, Value};
 use super::record::{Mode, Recorder, scratch_bytes};
 use super::{Graph, Op, Weights, statistics_bytes};
@@ -7,7 +8,7 @@ use crate::gpu::{Buf, Gpu, GpuError, Program, Recording};
 use crate::kernels::conv;
 use crate::kernels::loss::{self, CrossEntropy};
 use crate::kernels::optimizer::{self, BLOCK, Control, Rule};
-use crate::kernels::{Map, Tuning, Widths, depthwise, excite, norm, pool, reduce};
+use crate::kernels::{Map, Tuning, Widths, depthwise, excite, pool, reduce};
 use crate::space::{LayerShape, Row};
 use std::collections::HashMap;
 
@@ -565,23 +566,6 @@ impl Deployed {
     }
 }
 
-/// An operation of a deployed network: a convolution takes the normalisation after it along.
-struct Fused<'a> {
-    op: &'a Op,
-    norm: Option<&'a Op>,
-}
-
-fn fuse(graph: &Graph) -> Vec<Fused<'_>> {
-    let mut fused: Vec<Fused> = Vec::new();
-    for op in &graph.ops {
-        match (op, fused.last_mut()) {
-            (Op::Norm { .. }, Some(last)) => last.norm = Some(op),
-            _ => fused.push(Fused { op, norm: None }),
-        }
-    }
-    fused
-}
-
 impl Fused<'_> {
     fn access(&self, graph: &Graph) -> Access {
         let mut access = self.op.forward_access();
@@ -607,12 +591,12 @@ impl Fused<'_> {
             rec.scope(&graph.tensors[*y].name);
         }
         let folded = |weight: usize| -> Result<_, GpuError> {
-            let Some(Op::Norm { affine, statistics, activation, shortcut, y, .. }) = self.norm else {
+            let Some(Op::Norm { activation, shortcut, y, .. }) = self.norm else {
                 unreachable!("a convolution is followed by its normalisation or bias")
             };
-            let (values, bias) = fold(graph, weights, weight, *affine, *statistics);
-            let weight = gpu.upload("folded weights", &values)?;
-            let bias = gpu.upload("folded bias", &bias)?;
+            let folded = self.fold(graph, weights, weight);
+            let weight = gpu.upload("folded weights", &folded.weight)?;
+            let bias = gpu.upload("folded bias", &folded.bias)?;
             Ok((weight, bias, *activation, *shortcut, of(*y)))
         };
         match self.op {
@@ -652,35 +636,4 @@ impl Fused<'_> {
         }
         Ok(())
     }
-}
-
-/// Weights and bias of a convolution with the normalisation after it folded in, in f64.
-fn fold(
-    graph: &Graph,
-    weights: &Weights,
-    weight: usize,
-    affine: usize,
-    statistics: Option<usize>,
-) -> (Vec<f32>, Vec<f32>) {
-    let (weight, affine) = (&graph.params[weight], &graph.params[affine]);
-    let width = affine.row_quads() as usize * 4;
-    let at = |row: u32, channel: u32| f64::from(weights.values[affine.index([0, 0, row, channel])]);
-    let mut scale = vec![1.0; width];
-    let mut bias = vec![0f32; width];
-    for channel in 0..affine.channels {
-        let c = channel as usize;
-        match statistics {
-            Some(index) => {
-                let running = &weights.running[index];
-                let (mean, variance) = (f64::from(running[c]), f64::from(running[width + c]));
-                scale[c] = at(0, channel) / (variance + f64::from(norm::EPSILON)).sqrt();
-                bias[c] = (at(1, channel) - mean * scale[c]) as f32;
-            }
-            None => bias[c] = at(0, channel) as f32,
-        }
-    }
-    let first = (weight.first_block * BLOCK * 4) as usize;
-    let values = &weights.values[first..first + weight.quads() as usize * 4];
-    let folded = values.iter().enumerate().map(|(i, value)| (f64::from(*value) * scale[i % width]) as f32).collect();
-    (folded, bias)
 }

@@ -27,6 +27,12 @@ pub enum WeightsError {
         /// What the file has.
         got: String,
     },
+    /// A value that no network can be run with.
+    #[error("tensor `{name}` has a value that is not finite, or a negative variance")]
+    Value {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// One tensor of a file: name, shape, and the place of every value in PyTorch's order.
@@ -47,29 +53,12 @@ fn stored(graph: &Graph) -> Vec<Stored> {
     let mut tensors = Vec::new();
     for param in &graph.params {
         let of = |index| Place::Value(param.index(index));
-        let (o, i, k) = (param.channels, param.inputs, param.kernel);
-        let side = k as usize;
+        let o = param.channels;
         match param.role {
-            Role::Dense => {
-                let mut places = Vec::new();
-                for channel in 0..o {
-                    for input in 0..i {
-                        for ky in 0..k {
-                            places.extend((0..k).map(|kx| of([ky, kx, input, channel])));
-                        }
-                    }
-                }
-                let shape = if is_linear(param) {
-                    vec![o as usize, i as usize]
-                } else {
-                    vec![o as usize, i as usize, side, side]
-                };
+            Role::Dense | Role::Depthwise => {
+                let (shape, positions) = layout(param);
+                let places = positions.into_iter().map(of).collect();
                 tensors.push(Stored { name: param.name.clone(), shape, places });
-            }
-            Role::Depthwise => {
-                let taps = |channel| (0..k).flat_map(move |ky| (0..k).map(move |kx| [ky, kx, 0, channel]));
-                let places = (0..o).flat_map(taps).map(of).collect();
-                tensors.push(Stored { name: param.name.clone(), shape: vec![o as usize, 1, side, side], places });
             }
             Role::Bias => tensors.push(Stored {
                 name: param.name.clone(),
@@ -98,6 +87,22 @@ fn stored(graph: &Graph) -> Vec<Stored> {
         }
     }
     tensors
+}
+
+/// PyTorch's shape of the weights of a convolution or linear layer, and the positions of its values in order.
+pub(super) fn layout(param: &Param) -> (Vec<usize>, Vec<[u32; 4]>) {
+    let (o, i, k) = (param.channels, param.inputs, param.kernel);
+    let mut positions = Vec::with_capacity((o * i * k * k) as usize);
+    for channel in 0..o {
+        for input in 0..i {
+            positions.extend((0..k * k).map(|tap| [tap / k, tap % k, input, channel]));
+        }
+    }
+    let mut shape = vec![o as usize, i as usize];
+    if !is_linear(param) {
+        shape.extend([k as usize; 2]);
+    }
+    (shape, positions)
 }
 
 /// Linear layers have two dimensions in PyTorch; they are those with a bias of their own.
@@ -141,8 +146,12 @@ pub fn from_safetensors(graph: &Graph, bytes: &[u8]) -> Result<Weights, WeightsE
             let got = format!("{:?} {:?}", view.dtype(), view.shape());
             return Err(WeightsError::Shape { name: tensor.name, expected: tensor.shape, got });
         }
+        let is_variance = tensor.name.ends_with("running_var");
         for (place, bytes) in tensor.places.iter().zip(view.data().chunks_exact(4)) {
             let value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            if !value.is_finite() || (is_variance && value < 0.0) {
+                return Err(WeightsError::Value { name: tensor.name });
+            }
             match *place {
                 Place::Value(index) => weights.values[index] = value,
                 Place::Running(index, channel) => weights.running[index][channel] = value,

@@ -265,7 +265,7 @@ impl Space {
 
     /// Whether images of this size leave at least one pixel at every stride and fit the caps.
     pub fn validate_size(&self, name: &str, size: u32) -> Result<(), SpaceError> {
-        let least = self.stages.iter().map(|s| s.stride).product::<u32>() * self.stem.stride;
+        let least = self.stages.iter().fold(self.stem.stride, |least, stage| least.saturating_mul(stage.stride));
         if size < least || size > MAX_SIZE {
             let problem = format!("is {size}; images of {least} to {MAX_SIZE} pixels a side can be used");
             return Err(SpaceError::Value { name: name.to_owned(), key: "size".into(), problem });
@@ -274,7 +274,8 @@ impl Space {
         Ok(())
     }
 
-    fn validate(&self, name: &str) -> Result<(), SpaceError> {
+    /// Whether every value makes a network, which `parse` has checked already.
+    pub fn validate(&self, name: &str) -> Result<(), SpaceError> {
         let check = |holds: bool, key: String, problem: &str| {
             if holds {
                 return Ok(());

@@ -2,10 +2,12 @@
 
 mod cli; // the programs as a user runs them
 mod data; // folders made on the spot: layouts, splits, decoding, augmentation, batches
+mod export; // what leaves home is the same network, what is damaged is told
 mod gradients; // the reference's backward passes against differences of its forward ones
 mod harness; // one device, operands full of traps, comparison, and the tests of the comparison
 mod golden; // ten training steps against PyTorch's
 mod hostile; // files from strangers
+mod memory; // an allocator that counts, so that a test can say how much a call may take
 mod kernels; // every kernel against its reference, with several tile sizes
 mod report; // the page, on made-up numbers
 mod resume; // runs stopped, killed and starved in every way, and gone on with

@@ -1,0 +1,531 @@
+//! A network leaves home: what is written gives the engine's logits, and what is damaged is told.
+
+use crate::harness::gpu;
+use crate::memory::peak;
+use netadapt::data::{Images, Normalisation, Sample};
+use netadapt::export::{ExportError, Facts, Format, OnnxOptions, Options, verify, write};
+use netadapt::graph::{initial_weights, lower};
+use netadapt::kernels::Tuning;
+use netadapt::model::{Architecture, Network, to_safetensors};
+use netadapt::rng::{Purpose, stream};
+use netadapt::space::spec::PRESETS;
+use netadapt::space::{Arch, LayerShape, Shortcut, Space, WidthDistribution, WidthSampler};
+use netadapt::train::evaluate;
+use rand::RngExt;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+const FILES: [&str; 9] = [
+    "README.md",
+    "architecture.json",
+    "config.json",
+    "golden.safetensors",
+    "labels.txt",
+    "model.onnx",
+    "model.py",
+    "model.safetensors",
+    "train.safetensors",
+];
+
+/// Preset, pixels a side, channels.
+type Scene = (&'static str, u32, u32);
+
+const TINY: Scene = ("tiny", 28, 1);
+const MOBILE: Scene = ("mobile", 64, 3);
+const PLAIN: Scene = ("plain", 28, 3);
+/// `tiny` whose blocks get wider without a stride, so that one of them has an explicit bypass.
+const WIDENING: Scene = ("widening", 14, 3);
+
+fn space(name: &str) -> Space {
+    if name != WIDENING.0 {
+        return Space::open(name).expect("a preset");
+    }
+    let (_, tiny) = PRESETS.iter().find(|(preset, _)| *preset == TINY.0).expect("a preset");
+    let widening = tiny.replace("kernels = [3, 5]\nstride = 2", "kernels = [1, 7]");
+    assert_ne!(*tiny, widening, "the preset has a stage with a stride");
+    Space::parse(name, &widening).expect("the space is valid")
+}
+
+/// A network of a preset with every parameter and every statistic away from its initial value.
+fn network((preset, size, channels): Scene, choose: impl Fn(&netadapt::space::Supernet) -> Arch) -> Network {
+    let space = space(preset);
+    let classes: Vec<String> = (0..10).map(|c| format!("class {c}, \"quoted\"")).collect();
+    let net = space.supernet(size, channels, classes.len() as u32);
+    let arch = choose(&net);
+    let normalisation = Normalisation { mean: [0.48, 0.45, 0.4], std: [0.23, 0.25, 0.31] };
+    let architecture = Architecture::new(&space, &net, &arch, &classes, normalisation);
+    let graph = lower(&net, &arch);
+    let mut weights = initial_weights(&graph, 3);
+    for (index, param) in graph.params.iter().enumerate() {
+        let mut rng = stream(5, Purpose::Data, 1, index as u64);
+        for position in param.positions() {
+            weights.values[param.index(position)] += 0.2 * (rng.random::<f32>() - 0.5);
+        }
+    }
+    for (index, running) in weights.running.iter_mut().enumerate() {
+        let mut rng = stream(5, Purpose::Data, 2, index as u64);
+        running.iter_mut().for_each(|v| *v += 0.4 * rng.random::<f32>());
+    }
+    Network { architecture, net, arch, graph, weights }
+}
+
+fn options(opset: u32, batch: Option<u32>) -> Options {
+    let onnx = OnnxOptions::new(opset, batch).expect("a version that is written");
+    Options { formats: vec![Format::Onnx, Format::Safetensors, Format::Pytorch], onnx }
+}
+
+/// A small export in a folder of its own.
+fn exported() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    let out = dir.path().join("out");
+    let small = network(TINY, |net| net.smallest());
+    write(gpu(), small, &Facts::default(), &options(17, Some(1)), &out).expect("the export agrees");
+    (dir, out)
+}
+
+/// What a layer of an architecture has the exporter do.
+fn kinds(shape: &LayerShape) -> Vec<&'static str> {
+    let mut kinds = Vec::new();
+    match (shape.shortcut, shape.kept.cmp(&shape.bypass)) {
+        _ if shape.is_removed() => kinds.push("removed"),
+        (Shortcut::Bypass, std::cmp::Ordering::Less) => kinds.push("bypass"),
+        (Shortcut::Residual, std::cmp::Ordering::Less) => kinds.push("residual, filters narrower"),
+        (Shortcut::Residual, std::cmp::Ordering::Greater) => kinds.push("residual, input narrower"),
+        (Shortcut::Residual, std::cmp::Ordering::Equal) => kinds.push("residual"),
+        _ => {}
+    }
+    if shape.squeezed > 0 && !shape.is_removed() {
+        kinds.push("squeeze");
+    }
+    kinds
+}
+
+/// Exports the full network, the smallest and random ones of a preset, with every opset in turn, and returns
+/// what their layers had the exporter do.
+///
+/// The folders stay in the target's `tmp/exports`, where `tests/onnx_check.py` and `tests/pytorch_check.py` find
+/// them; the environment's NETADAPT_EXPORTS says how many there are to be.
+fn agree(scene: Scene) -> BTreeSet<&'static str> {
+    let count = std::env::var("NETADAPT_EXPORTS").map_or(9, |text| text.parse().expect("NETADAPT_EXPORTS is a number"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("exports").join(scene.0);
+    let _ = std::fs::remove_dir_all(&folder);
+    let sampler =
+        WidthSampler { seed: 8, distribution: WidthDistribution::Uniform, full_images: 0, images_per_draw: 1 };
+    let mut seen = BTreeSet::new();
+    for index in 0..count {
+        let choose = |net: &netadapt::space::Supernet| match index {
+            0 => net.full(),
+            1 => net.smallest(),
+            _ => sampler.draw(net, 0, index + 1).remove(index as usize),
+        };
+        let opset = [13, 17, 21][index as usize % 3];
+        let network = network(scene, choose);
+        seen.extend(network.shapes().iter().flat_map(kinds));
+        let options = options(opset, (index % 2 == 0).then_some(1 << (index % 3)));
+        let report = write(gpu(), network, &Facts::default(), &options, &folder.join(index.to_string()));
+        let report = report.unwrap_or_else(|error| panic!("{scene:?} {index} opset {opset}: {error}"));
+        assert_eq!(report.files, FILES.len());
+        assert_eq!(report.agreements.len(), 2);
+        for (form, agreement) in report.agreements {
+            assert!(agreement.holds() && agreement.range > 0.1, "{scene:?} {index} {form}: {agreement:?}");
+            assert_eq!(agreement.same_class, agreement.samples, "{scene:?} {index} {form}");
+        }
+    }
+    seen
+}
+
+const RESIDUALS: [&str; 4] = ["removed", "residual", "residual, filters narrower", "residual, input narrower"];
+
+#[test]
+fn every_tiny_architecture_gives_the_engines_logits() {
+    assert_eq!(agree(TINY), RESIDUALS.into());
+}
+
+#[test]
+fn every_mobile_architecture_gives_the_engines_logits() {
+    assert_eq!(agree(MOBILE), RESIDUALS.into_iter().chain(["squeeze"]).collect());
+}
+
+#[test]
+fn every_plain_architecture_gives_the_engines_logits() {
+    assert_eq!(agree(PLAIN), ["bypass", "removed"].into());
+}
+
+#[test]
+fn every_widening_architecture_gives_the_engines_logits() {
+    assert_eq!(agree(WIDENING), RESIDUALS.into_iter().chain(["bypass"]).collect());
+}
+
+#[test]
+fn an_exported_network_is_read_back_bit_for_bit() {
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    let out = dir.path().join("out");
+    let full = network(PLAIN, |net| net.full());
+    write(gpu(), full.clone(), &Facts::default(), &options(17, Some(1)), &out).expect("the export agrees");
+    let read = Network::open(&out).expect("the export is whole");
+    assert_eq!(read.architecture, full.architecture);
+    assert_eq!(read.arch, full.arch);
+    assert_eq!(read.weights.values, full.weights.values);
+    assert!(matches!(
+        write(gpu(), full, &Facts::default(), &options(17, Some(1)), &out),
+        Err(ExportError::Occupied { path }) if path == out
+    ));
+    let left: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder is there").collect();
+    assert_eq!(left.len(), 1, "nothing else is left: {left:?}");
+}
+
+#[test]
+fn a_network_that_cannot_be_checked_is_not_written() {
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    let mut endless = network(TINY, |net| net.smallest());
+    let bias = endless.graph.params.last().expect("the classifier has a bias");
+    endless.weights.values[bias.index([0, 0, 0, 1])] = f32::INFINITY;
+    let error = write(gpu(), endless, &Facts::default(), &options(17, None), &dir.path().join("out"));
+    let error = error.expect_err("an endless logit is like no other").to_string();
+    assert!(error.contains("classifier.bias"), "{error}");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("the folder is there").count(), 0, "nothing is left");
+}
+
+#[test]
+fn only_known_opsets_are_written() {
+    for opset in [0, 12, 14, 22] {
+        let error = OnnxOptions::new(opset, None).expect_err("it is not written").to_string();
+        assert!(error.contains("13, 17 and 21"), "{error}");
+    }
+}
+
+/// The message of a verification that must fail.
+fn refusal(folder: &Path) -> String {
+    verify(folder).expect_err("a damaged export must be refused").to_string()
+}
+
+#[test]
+fn a_file_that_is_not_the_manifests_is_named() {
+    let (_dir, out) = exported();
+    assert_eq!(verify(&out).expect("it is whole").files, FILES.len());
+    for name in FILES {
+        let path = out.join(name);
+        let whole = std::fs::read(&path).expect("the file is there");
+        let mut changed = whole.clone();
+        *changed.last_mut().expect("no file is empty") ^= 1;
+        for bytes in [&changed[..], &whole[..whole.len() / 2], &[]] {
+            std::fs::write(&path, bytes).expect("a file can be written");
+            let message = refusal(&out);
+            assert!(message.contains(name) && message.contains("SHA-256"), "{name}: {message}");
+        }
+        std::fs::remove_file(&path).expect("a file can be removed");
+        assert!(refusal(&out).contains(name), "{name}");
+        std::fs::write(&path, whole).expect("a file can be written");
+    }
+    verify(&out).expect("it is whole again");
+
+    let manifest = std::fs::read_to_string(out.join("manifest.json")).expect("the manifest is there");
+    for (from, to, word) in [
+        ("\"labels.txt\"", "\"../labels.txt\"", "does not list labels.txt"),
+        ("\"model.py\"", "\"/etc/passwd\"", "\"/etc/passwd\", which no export has"),
+        ("\"version\": 1", "\"version\": 2", "version 2"),
+        ("{", "", "manifest.json"),
+    ] {
+        std::fs::write(out.join("manifest.json"), manifest.replacen(from, to, 1)).expect("a file can be written");
+        assert!(refusal(&out).contains(word), "{from}: {}", refusal(&out));
+    }
+}
+
+/// Replaces a file and its sum in the manifest.
+fn replace(out: &Path, name: &str, bytes: &[u8]) {
+    std::fs::write(out.join(name), bytes).expect("a file can be written");
+    let path = out.join("manifest.json");
+    let mut manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).expect("the manifest is there")).expect("JSON");
+    let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    manifest["files"][name] = serde_json::json!({ "bytes": bytes.len(), "sha256": sum });
+    std::fs::write(path, manifest.to_string()).expect("a file can be written");
+}
+
+#[test]
+fn sizes_are_looked_at_before_contents() {
+    let (_dir, out) = exported();
+    let refused = |word: &str| {
+        let (bytes, result) = peak(|| Network::open(&out).map(drop));
+        let message = result.expect_err("a file has a size that it cannot have").to_string();
+        assert!(message.contains(word), "{message}");
+        assert!(bytes < 16 << 20, "{bytes} bytes: {message}");
+    };
+    let weights = out.join("train.safetensors");
+    let whole = std::fs::read(&weights).expect("the file is there");
+    let file = std::fs::OpenOptions::new().write(true).open(&weights).expect("the file is there");
+    file.set_len(3 << 30).expect("a file can have a hole");
+    refused("train.safetensors has 3221225472 bytes, and at most");
+    std::fs::write(&weights, whole).expect("a file can be written");
+
+    let architecture = out.join("architecture.json");
+    let whole = std::fs::read(&architecture).expect("the file is there");
+    std::fs::write(&architecture, [&whole[..], &[b' '; 5 << 20]].concat()).expect("a file can be written");
+    refused("architecture.json has");
+    let large = network(MOBILE, |net| net.full()).architecture;
+    std::fs::write(&architecture, serde_json::to_vec(&large).expect("JSON")).expect("a file can be written");
+    refused("another network's");
+}
+
+/// A file with a byte of the last of its values changed so that the value is another one.
+fn with_another_value(bytes: &[u8]) -> Vec<u8> {
+    let mut changed = bytes.to_vec();
+    let at = changed.len() - 2;
+    changed[at] ^= 0x40;
+    changed
+}
+
+#[test]
+fn a_file_of_another_network_is_told_even_with_its_sum_in_the_manifest() {
+    let (_dir, out) = exported();
+    let text = |name: &str| std::fs::read_to_string(out.join(name)).expect("the file is there");
+    let labels = text("labels.txt").replace("class 3", "class 4");
+    let config = text("config.json").replace("\"num_classes\": 10", "\"num_classes\": 11");
+    let architecture = text("architecture.json").replace("\"version\": 1", "\"version\": 3");
+    let coordinate = text("architecture.json").replacen("\"stem.filters\": ", "\"stem.filters\": 9", 1);
+    for (name, bytes, word) in [
+        ("labels.txt", labels.into_bytes(), "classes"),
+        ("config.json", config.into_bytes(), "another architecture"),
+        ("architecture.json", architecture.into_bytes(), "version 3"),
+        ("architecture.json", coordinate.into_bytes(), "stem.filters"),
+    ] {
+        let whole = std::fs::read(out.join(name)).expect("the file is there");
+        assert_ne!(whole, bytes, "{name} was to be changed");
+        replace(&out, name, &bytes);
+        let message = refusal(&out);
+        assert!(message.contains(name) && message.contains(word), "{name}: {message}");
+        replace(&out, name, &whole);
+    }
+    for name in ["golden.safetensors", "model.safetensors", "train.safetensors"] {
+        let whole = std::fs::read(out.join(name)).expect("the file is there");
+        replace(&out, name, &with_another_value(&whole));
+        let message = refusal(&out);
+        assert!(message.contains("safetensors"), "{name}: {message}");
+        replace(&out, name, &whole);
+    }
+    verify(&out).expect("it is whole again");
+}
+
+#[test]
+fn another_onnx_graph_is_told_by_its_logits() {
+    let (_dir, out) = exported();
+    let whole = std::fs::read(out.join("model.onnx")).expect("the file is there");
+    // The file of a network that differs in one weight: the stem's first.
+    let mut other = network(TINY, |net| net.smallest());
+    other.weights.values[0] += 0.5;
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    write(gpu(), other, &Facts::default(), &options(17, Some(1)), &dir.path().join("out")).expect("the export agrees");
+    let foreign = std::fs::read(dir.path().join("out/model.onnx")).expect("the file is there");
+    replace(&out, "model.onnx", &foreign);
+    let message = refusal(&out);
+    assert!(message.contains("model.onnx is not the network"), "{message}");
+    replace(&out, "model.onnx", &whole[..whole.len() - 100]);
+    assert!(refusal(&out).contains("model.onnx cannot be run"), "{}", refusal(&out));
+}
+
+fn netadapt(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_netadapt")).args(arguments).output().expect("the program starts")
+}
+
+/// What the program prints when it ends with `code`.
+fn prints(arguments: &[&str], code: i32) -> (String, String) {
+    let output = netadapt(arguments);
+    let text = |bytes| String::from_utf8(bytes).expect("it prints text");
+    let (out, message) = (text(output.stdout), text(output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
+    assert!(!message.contains("panicked"), "{message}");
+    (out, message)
+}
+
+/// A run's folder with two networks in it and three images beside it, two of them usable.
+fn run() -> TempDir {
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    let write = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("it lies in a folder")).expect("a folder can be made");
+        std::fs::write(path, bytes).expect("a file can be written");
+    };
+    write("run/config.toml", b"data = \"/photos/<i>shoes\"\n");
+    write("run/data.json", b"{\"train\": 900, \"test\": 100}");
+    write("run/env.json", b"{\"adapter\": {\"name\": \"A card\", \"driver\": \"some 1.2\"}}");
+    for (index, budget) in ["8ms", "50%MAC"].iter().enumerate() {
+        let found = network(TINY, |net| if index == 0 { net.full() } else { net.smallest() });
+        let folder = format!("run/networks/{index}");
+        let architecture = serde_json::to_vec(&found.architecture).expect("an architecture is JSON");
+        write(&format!("{folder}/architecture.json"), &architecture);
+        let weights = to_safetensors(&found.graph, &found.weights, Default::default()).expect("weights make a file");
+        write(&format!("{folder}/model.safetensors"), &weights);
+        let metrics = format!(
+            "{{\"network\": {{\"budget\": {{\"text\": \"{budget}\"}}, \"latency_ms\": 1.25, \
+             \"accuracy\": {{\"test\": 0.875}}, \"interval\": 0.02}}}}"
+        );
+        write(&format!("{folder}/metrics.json"), metrics.as_bytes());
+    }
+    for (name, side) in [("images/large.png", 90), ("images/below/small.png", 20)] {
+        write(name, b"");
+        let image = image::GrayImage::from_fn(side, side + 7, |x, y| image::Luma([(x * x + y * 3) as u8]));
+        image.save(dir.path().join(name)).expect("an image can be written");
+    }
+    write("note.png", b"not an image");
+    dir
+}
+
+#[test]
+fn the_program_exports_what_was_asked_for_and_verifies_it() {
+    let dir = run();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (from, out) = (path("run"), path("out"));
+    let (text, _) = prints(&["export", &from, "--budget", "50%MAC", "--out", &out, "--batch", "any"], 0);
+    assert!(text.contains("9 files") && text.contains("model.onnx: largest difference"), "{text}");
+    assert_eq!(
+        Network::open(&dir.path().join("out")).expect("it is whole").arch.values()[0],
+        8,
+        "the second network's"
+    );
+    let card = std::fs::read_to_string(dir.path().join("out/README.md")).expect("there is a card");
+    for words in ["87.5 ± 2.0 %", "1.250 ms", "A card (some 1.2)", "50%MAC", "900 for training, 100 for testing"] {
+        assert!(card.contains(words), "`{words}` is not in {card}");
+    }
+    assert!(card.contains("shoes") && !card.contains("<i>"), "names from outside are not markup: {card}");
+
+    let (text, _) = prints(&["export", "--verify", &out], 0);
+    assert!(text.contains("is whole") && text.contains("train.safetensors: largest difference"), "{text}");
+    let (_, message) = prints(&["export", &from, "--out", &out], 1);
+    assert!(message.contains("exists already") && message.contains("--out"), "{message}");
+    std::fs::write(dir.path().join("out/labels.txt"), "cat\n").expect("a file can be written");
+    let (_, message) = prints(&["export", "--verify", &out], 1);
+    assert!(message.contains("labels.txt"), "{message}");
+
+    let (text, _) = prints(&["export", &from, "--format", "onnx", "--opset", "13"], 0);
+    assert!(text.contains("networks/0/export is written"), "{text}");
+    assert!(!dir.path().join("run/networks/0/export/model.py").exists());
+    let (_, message) = prints(&["export", &from, "--budget", "9ms"], 1);
+    assert!(message.contains("9ms") && message.contains("8ms, 50%MAC"), "{message}");
+    let (_, message) = prints(&["export", &from, "--opset", "12"], 2);
+    assert!(message.contains("13, 17 and 21"), "{message}");
+    let (_, message) = prints(&["export", &path("images")], 1);
+    assert!(message.contains("neither an exported network nor a run"), "{message}");
+}
+
+#[test]
+fn a_prediction_is_what_an_evaluation_sees() {
+    let dir = run();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (from, out, images) = (path("run"), path("out"), path("images"));
+    prints(&["export", &from, "--out", &out], 0);
+    let (of_run, _) = prints(&["predict", &from, &images, "--json", "--top", "10"], 0);
+    let (of_export, _) = prints(&["predict", &out, &images, "--json", "--top", "10"], 0);
+    assert_eq!(of_run, of_export);
+
+    let network = network(TINY, |net| net.full());
+    let samples: Vec<Sample> = ["images/below/small.png", "images/large.png"]
+        .iter()
+        .map(|name| Sample { path: dir.path().join(name), label: 0 })
+        .collect();
+    let format = netadapt::data::Format { size: 28, channels: 1 };
+    let images_read = Images::load(&samples, format, 1, 1 << 20, &|_, _| ()).expect("the images are usable");
+    let (shapes, tuning) = (network.shapes(), Tuning::for_adapter(gpu().adapter()));
+    let normalisation = &network.architecture.normalisation;
+    let evaluation = evaluate(gpu(), &network.graph, &shapes, &network.weights, &images_read, normalisation, &tuning)
+        .expect("the device works");
+    assert_eq!(of_run.lines().count(), 2);
+    for (index, line) in of_run.lines().enumerate() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(line["image"].as_str().map(PathBuf::from).as_ref(), Some(&samples[index].path));
+        let first = &line["predictions"][0];
+        assert_eq!(first["index"].as_u64(), Some(evaluation.predicted[index].into()), "{line}");
+        let probability = first["probability"].as_f64().expect("a number") as f32;
+        assert!((probability - evaluation.confidence[index]).abs() < 1e-4, "{line} {evaluation:?}");
+        assert_eq!(line["predictions"].as_array().map(Vec::len), Some(10));
+    }
+
+    let (text, message) = prints(&["predict", &from, &path("note.png"), &path("images/large.png")], 5);
+    assert!(text.contains("large.png: class ") && text.contains(" %"), "{text}");
+    assert!(message.contains("note.png") && message.contains("1 file is not a usable image"), "{message}");
+    std::fs::create_dir(dir.path().join("empty")).expect("a folder can be made");
+    let (_, message) = prints(&["predict", &from, &path("empty")], 5);
+    assert!(message.contains("empty") && message.contains("no png or jpeg"), "{message}");
+    let (_, message) = prints(&["predict", &from, &images, "--device", "99"], 4);
+    assert!(message.contains("netadapt devices"), "{message}");
+}
+
+/// Numbers that a liar would write.
+const LIES: [&str; 10] = ["0", "1", "-1", "4096", "4294967295", "18446744073709551616", "1e308", "null", "[]", "\"x\""];
+
+/// `bytes` with one change: a byte, a cut, a range twice or gone, or a number of its text another.
+fn mutated(bytes: &[u8], seed: u64) -> Vec<u8> {
+    let mut rng = stream(seed, Purpose::Data, 3, 0);
+    let mut at = || rng.random_range(0..bytes.len());
+    let (a, b) = (at(), at());
+    let (low, high) = (a.min(b), a.max(b).min(a.min(b) + 40));
+    match seed % 5 {
+        0 => {
+            let mut changed = bytes.to_vec();
+            changed[a] ^= 1 << (b % 8);
+            changed
+        }
+        1 => bytes[..a].to_vec(),
+        2 => [&bytes[..high], &bytes[low..]].concat(),
+        3 => [&bytes[..low], &bytes[high..]].concat(),
+        _ => {
+            // Numbers are in the text: all of a JSON file, the head of safetensors.
+            let text = bytes.len().min(4000);
+            let start = (a % text..text).find(|i| bytes[*i].is_ascii_digit()).unwrap_or(0);
+            let end = (start..text).find(|i| !bytes[*i].is_ascii_digit()).unwrap_or(text);
+            let mut changed = [&bytes[..start], LIES[b % LIES.len()].as_bytes(), &bytes[end..]].concat();
+            if bytes[8..].starts_with(b"{") && b % 2 == 0 {
+                // A header whose length is right, so that what it says is looked at.
+                let old = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
+                let length = old.wrapping_add(changed.len() as u64).wrapping_sub(bytes.len() as u64);
+                changed[..8].copy_from_slice(&length.to_le_bytes());
+            }
+            changed
+        }
+    }
+}
+
+/// Verifies 2,000 mutations of a file whose sums are in the manifest: none may panic or take much memory.
+/// Returns how many were refused.
+fn survives(name: &str) -> usize {
+    let (_dir, out) = exported();
+    let whole = std::fs::read(out.join(name)).expect("the file is there");
+    let mut refused = 0;
+    for seed in 0..2000 {
+        replace(&out, name, &mutated(&whole, seed));
+        let (bytes, result) = peak(|| std::panic::catch_unwind(|| verify(&out)));
+        let result = result.unwrap_or_else(|_| panic!("mutation {seed} of {name} panics"));
+        assert!(bytes < 256 << 20, "mutation {seed} of {name} takes {bytes} bytes: {result:?}");
+        if let Err(error) = result {
+            assert!(!error.to_string().is_empty());
+            refused += 1;
+        }
+    }
+    refused
+}
+
+#[test]
+fn two_thousand_mutations_of_an_architecture_end_in_words() {
+    let refused = survives("architecture.json");
+    assert!(refused > 1000, "{refused}");
+}
+
+#[test]
+fn two_thousand_mutations_of_a_configuration_end_in_words() {
+    let refused = survives("config.json");
+    assert!(refused > 1000, "{refused}");
+}
+
+#[test]
+fn two_thousand_mutations_of_weights_end_in_words() {
+    let refused = survives("train.safetensors");
+    assert!(refused > 1900, "{refused}");
+}
+
+#[test]
+fn two_thousand_mutations_of_an_onnx_file_end_in_words() {
+    let refused = survives("model.onnx");
+    assert!(refused > 1000, "{refused}");
+}

@@ -1,5 +1,6 @@
 //! Recordings made ready for a device, and run.
 
+use super::buffer::Buf;
 use super::context::Gpu;
 use super::error::GpuError;
 use super::pipeline::Pipeline;
@@ -28,6 +29,21 @@ struct Step {
     label: String,
     kernel: &'static str,
     work: Work,
+}
+
+impl Gpu {
+    /// Seconds of wall clock that `repeats` copies of `from` to `to` in one submit take, the submit included.
+    pub fn copy_seconds(&self, from: &Buf, to: &Buf, repeats: u32) -> Result<f64, GpuError> {
+        self.wait()?;
+        let start = Instant::now();
+        let mut encoder = self.device().create_command_encoder(&Default::default());
+        for _ in 0..repeats {
+            encoder.copy_buffer_to_buffer(&from.raw, from.offset, &to.raw, to.offset, from.bytes);
+        }
+        self.queue().submit([encoder.finish()]);
+        self.wait()?;
+        Ok(start.elapsed().as_secs_f64())
+    }
 }
 
 impl Program {

@@ -52,7 +52,7 @@ impl Recording {
     /// Appends a launch and returns its index.
     pub fn push(&mut self, mut launch: Launch) -> usize {
         if launch.label.is_empty() {
-            launch.label = format!("{} {}", self.scope, launch.kernel.name);
+            launch.label = format!("{} {}", self.scope, launch.kernel.name).trim_start().to_owned();
         }
         launch.overrides.sort_unstable();
         self.launches.push(launch);

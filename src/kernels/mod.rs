@@ -11,6 +11,7 @@ pub mod loss; // cross-entropy, totals of an epoch
 pub mod norm; // batch normalisation or bias, activation, shortcut
 pub mod optimizer; // SGD and AdamW over all parameters
 pub mod pool; // mean over the pixels
+pub mod probe; // what a device can do at most
 pub mod reduce; // sums of parts, norms
 mod tuning; // tile sizes for an adapter
 
@@ -58,6 +59,9 @@ pub static ALL: &[&Kernel] = &[
     &reduce::NORM,
     &optimizer::SGD,
     &optimizer::ADAMW,
+    &probe::MULTIPLY_ADD,
+    &probe::COPY,
+    &probe::EXCHANGE,
 ];
 
 /// A feature map on the device: (images, height, width, ceil(channels / 4)) quads of f32.

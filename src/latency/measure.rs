@@ -23,7 +23,7 @@ pub struct Measurement {
 }
 
 /// Seconds that a round lasts at least, so that the clock's and the submit's noise is small beside it.
-const ROUND_SECONDS: f64 = 0.008;
+pub(super) const ROUND_SECONDS: f64 = 0.008;
 /// Rounds of a measurement of a whole network.
 const ROUNDS: usize = 21;
 /// Runs in one submit at most.

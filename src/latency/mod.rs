@@ -3,11 +3,14 @@
 //! A table predicts; only a network that ran whole is measured. The two are never mixed up: what a
 //! table says is called predicted everywhere.
 
+mod device; // what a device can do at most
 mod measure; // repeats, medians, drift divided out
+mod native; // what a processor can do at most
 mod operation; // one operation alone, ready to run
 mod stats; // medians and spreads
 mod table; // operations on a grid of widths, interpolated between
 
+pub use device::{Device, device};
 pub use measure::{Measurement, Meter};
 pub use operation::operation_program;
 pub use stats::Spread;

@@ -10,6 +10,7 @@ pub mod loss; // cross-entropy, totals of an epoch
 pub mod norm; // batch normalisation or bias, activation, shortcut
 pub mod optimizer; // SGD and AdamW
 pub mod pool; // mean over the pixels
+pub mod probe; // kernels that only measure
 pub mod reduce; // sums of parts, norms
 
 use crate::space::{Activation, Shortcut};

@@ -7,6 +7,7 @@ mod loss;
 mod norm;
 mod optimizer;
 mod pool;
+mod probe;
 mod reduce;
 
 use netadapt::space::{Activation, Shortcut};

@@ -1,4 +1,4 @@
-//! `netadapt-bench`: how fast this device runs a training step.
+//! `netadapt-bench step`: how fast this device runs a training step.
 
 use crate::gpu::{Gpu, Options};
 use crate::graph::{BatchStatistics, Training, TrainingOptions, initial_weights, lower};
@@ -7,41 +7,30 @@ use crate::kernels::optimizer::{Control, Rule};
 use crate::latency::Spread;
 use crate::run::RunError;
 use crate::space::{Space, WidthDistribution, WidthSampler};
-use clap::{Parser, Subcommand};
 use std::collections::BTreeMap;
 
-/// Measures what this device does.
-#[derive(Debug, Parser)]
-#[command(name = "netadapt-bench", version, about)]
+/// Options of `netadapt-bench step`.
+#[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// A training step of a space's largest network: time, time with widths drawn, the share of each kernel.
-    Step {
-        /// Preset or file of a search space.
-        #[arg(default_value = "tiny")]
-        space: String,
-        /// Pixels a side, instead of the space's.
-        #[arg(long)]
-        size: Option<u32>,
-        /// Device, by its number in `netadapt devices`.
-        #[arg(long)]
-        device: Option<usize>,
-        /// Rounds; medians are printed.
-        #[arg(long, default_value_t = 11)]
-        rounds: u32,
-        /// Print one JSON object.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Preset or file of a search space.
+    #[arg(default_value = "tiny")]
+    space: String,
+    /// Pixels a side, instead of the space's.
+    #[arg(long)]
+    size: Option<u32>,
+    /// Device, by its number in `netadapt devices`.
+    #[arg(long)]
+    device: Option<usize>,
+    /// Rounds; medians are printed.
+    #[arg(long, default_value_t = 11)]
+    rounds: u32,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let Command::Step { space: name, size, device, rounds, json } = args.command;
+    let Args { space: name, size, device, rounds, json } = args;
     let space = Space::open(&name).map_err(RunError::from)?;
     let size = size.unwrap_or(space.size);
     space.validate_size(&name, size).map_err(RunError::from)?;

@@ -1,0 +1,24 @@
+// A copy: y[i] = x[i].
+//
+// x, y (quads). One workgroup owns LANES * QUADS of them, an invocation every LANES-th.
+
+override LANES: u32 = 8u;
+override QUADS: u32 = 8u;
+
+struct Params {
+    quads: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
+    for (var k = 0u; k < QUADS; k++) {
+        let item = (group.x * QUADS + k) * LANES + lane.x;
+        if item < params.quads {
+            y[item] = x[item];
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What a device can do at most: kernels that only measure.
+
+use super::kernel;
+use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
+use bytemuck::bytes_of;
+
+/// `shaders/probe/multiply_add.wgsl`.
+pub static MULTIPLY_ADD: Kernel = kernel!("probe/multiply_add");
+/// `shaders/probe/copy.wgsl`.
+pub static COPY: Kernel = kernel!("probe/copy");
+/// `shaders/probe/exchange.wgsl`.
+pub static EXCHANGE: Kernel = kernel!("probe/exchange");
+
+/// Chains of multiply-adds of a lane.
+const CHAINS: u64 = 8;
+
+/// Appends `rounds` multiply-adds in each of eight chains a quad, from `x` (lanes) to `y` (lanes).
+pub fn multiply_add(rec: &mut Recording, lanes: u32, rounds: u32, x: &Buf, y: &Buf) {
+    let quads = x.bytes() / 16;
+    rec.push(launch(
+        &MULTIPLY_ADD,
+        lanes,
+        rounds,
+        [x, y],
+        [quads.div_ceil(lanes.into()) as u32, 1, 1],
+        Work { flops: quads * 4 * CHAINS * u64::from(rounds) * 2, bytes: 2 * x.bytes() },
+    ));
+}
+
+/// Appends a copy of `x` to `y`; an invocation copies `per_lane` quads.
+pub fn copy(rec: &mut Recording, lanes: u32, per_lane: u32, x: &Buf, y: &Buf) {
+    let quads = (x.bytes() / 16) as u32;
+    let groups = [quads.div_ceil(lanes * per_lane), 1, 1];
+    let mut launch = launch(&COPY, lanes, quads, [x, y], groups, Work { flops: 0, bytes: 2 * x.bytes() });
+    launch.overrides.push(("QUADS", per_lane));
+    rec.push(launch);
+}
+
+/// Appends `rounds` exchanges through workgroup memory among the `lanes`, at most 256, of each workgroup; `x` and
+/// `y` hold whole workgroups.
+pub fn exchange(rec: &mut Recording, lanes: u32, rounds: u32, x: &Buf, y: &Buf) {
+    let quads = x.bytes() / 16;
+    assert!(quads.is_multiple_of(lanes.into()), "the operand holds whole workgroups");
+    rec.push(launch(
+        &EXCHANGE,
+        lanes,
+        rounds,
+        [x, y],
+        [(quads / u64::from(lanes)) as u32, 1, 1],
+        Work { flops: quads * 8 * u64::from(rounds), bytes: quads * 32 * u64::from(rounds) },
+    ));
+}
+
+fn launch(kernel: &'static Kernel, lanes: u32, number: u32, [x, y]: [&Buf; 2], groups: [u32; 3], work: Work) -> Launch {
+    Launch {
+        kernel,
+        label: String::new(),
+        overrides: vec![("LANES", lanes)],
+        params: bytes_of(&number).to_vec(),
+        bindings: vec![("x", x.clone()), ("y", y.clone())],
+        groups,
+        work,
+    }
+}

@@ -10,7 +10,11 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Folder of images: train/CLASS/*.jpg with optional val and test, or CLASS/*.jpg.
-    data: PathBuf,
+    #[arg(required_unless_present = "from")]
+    data: Option<PathBuf>,
+    /// Search the super-network of this run again, with its images, seed, space and size: no training of one.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "preset", "size", "seed", "epochs"])]
+    from: Option<PathBuf>,
     /// What the network may cost: 8ms, 120fps, 90MMAC, 1Mparam, 50% or 50%MAC of the initial network; several with commas.
     #[arg(long, value_parser = budgets)]
     budget: Budgets,
@@ -92,15 +96,21 @@ enum CompareArg {
 
 impl Args {
     /// The configuration; its paths hold in any folder that the run is gone on with from.
-    fn config(self) -> std::io::Result<Config> {
-        let out = self.out.unwrap_or_else(|| free_folder(&self.preset));
+    fn config(self) -> anyhow::Result<Config> {
+        let source = self.from.as_deref().map(run::source).transpose()?.map(|source| source.config);
+        let (preset, size, seed) = match &source {
+            Some(source) => (source.space.clone(), source.size, source.seed),
+            None => (self.preset, self.size, self.seed),
+        };
+        let data = self.data.or(source.map(|source| source.data)).expect("clap requires one of the two");
+        let out = self.out.unwrap_or_else(|| free_folder(&preset));
         Ok(Config {
-            data: std::path::absolute(self.data)?,
+            data: std::path::absolute(data)?,
             budgets: self.budget.0,
-            space: self.preset,
-            size: self.size,
+            space: preset,
+            size,
             out,
-            seed: self.seed,
+            seed,
             device: self.device,
             epochs: self.epochs,
             final_epochs: self.final_epochs,
@@ -123,6 +133,7 @@ impl Args {
                     CompareArg::Random => Comparison::Random,
                 })
                 .collect(),
+            from: self.from.map(std::path::absolute).transpose()?,
             replay: self.replay.map(std::path::absolute).transpose()?,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         })

@@ -74,6 +74,9 @@ pub struct Config {
     pub final_start: FinalStart,
     /// What the search is compared with.
     pub compare: Vec<Comparison>,
+    /// Another run, whose super-network is searched again in the place of training one; its images, seed, space and
+    /// size are this run's.
+    pub from: Option<PathBuf>,
     /// Measurements of another run, which are taken in the place of measuring.
     pub replay: Option<PathBuf>,
     /// Threads that decode images and make batches. Results do not depend on it, so it is not part of the run.

@@ -30,6 +30,7 @@ pub use environment::{Environment, OpenDevice};
 pub use error::RunError;
 pub use events::{Event, Listener, Phase};
 pub use folder::{Folder, FolderError, Patience};
+pub use origin::{Source, source};
 pub use result::{
     Accuracy, ComparedNetwork, Difference, FoundNetwork, InitialNetwork, ResultBudget, RunResult, Seconds,
 };

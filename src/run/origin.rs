@@ -2,16 +2,38 @@
 
 use super::config::Config;
 use super::error::RunError;
-use super::folder::Folder;
+use super::folder::{Folder, FolderError};
 use super::prepare::Prepared;
 use crate::data::{Dataset, Normalisation};
 use crate::gpu::Adapter;
+use crate::graph::Weights;
 use crate::kernels::Tuning;
+use crate::model::from_safetensors;
 use crate::space::Space;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::path::Path;
 
 const STARTED: &str = "state/started.json";
+
+impl DataRecord {
+    /// Refuses images that are not those of this record, and says what differs.
+    fn check(&self, prepared: &Prepared) -> Result<(), RunError> {
+        let now = Self::new(prepared);
+        if *self == now {
+            return Ok(());
+        }
+        let value = |record: &Self| serde_json::to_value(record).expect("a record is plain data");
+        let mut changes = changes(&value(self), &value(&now));
+        // In words first; the fingerprint alone says that names or sizes of files differ.
+        changes.retain(|change| !change.starts_with("fingerprint"));
+        if changes.is_empty() {
+            changes.push("names or sizes of files are others than they were".into());
+        }
+        Err(RunError::Changed { what: "the data set", changes: changes.join(", ") })
+    }
+}
 
 /// The configuration that a run was started with. `config.toml` is the same for people to read.
 #[derive(Serialize, Deserialize)]
@@ -55,6 +77,55 @@ impl DataRecord {
             channels: input.channels,
             normalisation: prepared.normalisation,
         }
+    }
+}
+
+/// Another run, as far as one that searches its super-network again needs it.
+pub struct Source {
+    /// What it was asked to do.
+    pub config: Config,
+    /// Its space.
+    pub(super) space: Space,
+    data: DataRecord,
+}
+
+/// The run in this folder, which may go on meanwhile.
+///
+/// # Errors
+/// `FolderError` where there is no run, or a file of it cannot be read.
+pub fn source(run: &Path) -> Result<Source, RunError> {
+    let Started { config, space } = read_json(run, STARTED)?;
+    Ok(Source { config: Config { out: run.to_owned(), ..config }, space, data: read_json(run, "data.json")? })
+}
+
+fn read_json<T: DeserializeOwned>(run: &Path, name: &str) -> Result<T, FolderError> {
+    let path = run.join(name);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(FolderError::NoRun { path: run.to_owned() });
+        }
+        Err(source) => return Err(FolderError::Io { action: "read", path, source }),
+    };
+    serde_json::from_slice(&bytes).map_err(|error| FolderError::Damaged { path, reason: error.to_string() })
+}
+
+impl Source {
+    /// Pixels a side of its images.
+    pub(super) fn size(&self) -> u32 {
+        self.data.size
+    }
+
+    /// Refuses other images than those that its super-network was trained on, or another split of them.
+    pub(super) fn check_data(&self, prepared: &Prepared) -> Result<(), RunError> {
+        self.data.check(prepared)
+    }
+
+    /// The weights of its super-network.
+    pub(super) fn shared(&self, prepared: &Prepared) -> Result<Weights, RunError> {
+        let path = self.config.out.join("initial/model.safetensors");
+        let bytes = std::fs::read(&path).map_err(|source| FolderError::Io { action: "read", path, source })?;
+        Ok(from_safetensors(&prepared.graph, &bytes)?)
     }
 }
 
@@ -106,20 +177,7 @@ pub(super) fn read(folder: &Folder) -> Result<(Config, Option<(Space, Env)>), Ru
 
 /// Refuses images that are not those that the run was started with.
 pub(super) fn check_data(folder: &Folder, prepared: &Prepared) -> Result<(), RunError> {
-    let then: DataRecord = folder.read_json("data.json")?;
-    let now = DataRecord::new(prepared);
-    if then == now {
-        return Ok(());
-    }
-    let value = |record: &DataRecord| serde_json::to_value(record).expect("a record is plain data");
-    let (then, now) = (value(&then), value(&now));
-    let mut changes = changes(&then, &now);
-    // In words first; the fingerprint alone says that names or sizes of files differ.
-    changes.retain(|change| !change.starts_with("fingerprint"));
-    if changes.is_empty() {
-        changes.push("names or sizes of files are others than they were".into());
-    }
-    Err(RunError::Changed { what: "the data set", changes: changes.join(", ") })
+    folder.read_json::<DataRecord>("data.json")?.check(prepared)
 }
 
 /// Keys of two objects whose values differ, each in words.

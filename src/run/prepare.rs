@@ -4,6 +4,7 @@ use super::config::Config;
 use super::environment::OpenDevice;
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
+use super::origin::source;
 use crate::data::{self, Dataset, Format, Images, Normalisation};
 use crate::gpu::Gpu;
 use crate::graph::{Graph, lower};
@@ -36,7 +37,11 @@ const CACHE_BYTES: usize = 768 << 20;
 
 /// The space with the changes that the configuration makes.
 pub(super) fn space(config: &Config) -> Result<(Space, u32), RunError> {
-    let mut space = Space::open(&config.space)?;
+    let source = config.from.as_deref().map(source).transpose()?;
+    let mut space = match &source {
+        Some(source) => source.space.clone(),
+        None => Space::open(&config.space)?,
+    };
     if let Some(epochs) = config.epochs {
         space.train.epochs = epochs;
     }
@@ -46,7 +51,7 @@ pub(super) fn space(config: &Config) -> Result<(Space, u32), RunError> {
     if let Some(samples) = config.samples {
         space.search.samples = samples;
     }
-    let size = config.size.unwrap_or(space.size);
+    let size = source.map_or(config.size.unwrap_or(space.size), |source| source.size());
     space.validate_size(&config.space, size)?;
     Ok((space, size))
 }

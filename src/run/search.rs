@@ -37,6 +37,9 @@ pub fn search(config: &Config, environment: Environment, listener: &mut dyn List
     let space = space(config)?;
     Folder::refuse_occupied(&config.out)?;
     let prepared = prepare(config, space, &environment.open, listener)?;
+    if let Some(run) = &config.from {
+        origin::source(run)?.check_data(&prepared)?;
+    }
     let folder = Folder::create(&config.out, environment.disk.clone(), environment.patience.clone())?;
     origin::write(&folder, config, &prepared)?;
     Attempts { config, folder: &folder, environment: &environment }.run(prepared, listener)

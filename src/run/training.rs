@@ -4,6 +4,7 @@ use super::checkpoint::{Checkpoints, Newest};
 use super::config::{Config, FinalStart};
 use super::error::RunError;
 use super::events::{Event, Phase};
+use super::origin::source;
 use super::prepare::Prepared;
 use super::search::{Run, Watch};
 use super::snapshot::{Origin, Saved, from_sections, to_sections};
@@ -88,11 +89,18 @@ fn options<'a>(config: &Config, prepared: &'a Prepared, task: &Task<'a>) -> Trai
 }
 
 impl Run<'_> {
-    /// Trains the super-network and keeps its weights, recalibrated at full width.
+    /// Trains the super-network and keeps its weights, recalibrated at full width; or takes another run's.
     pub(super) fn supernet(&mut self, untrained: &Weights) -> Result<Weights, RunError> {
         let prepared = self.prepared;
-        let mut watch = self.begin(Phase::Supernet);
         let full = prepared.net.full();
+        if let Some(run) = &self.config.from {
+            let source = source(run)?;
+            source.check_data(prepared)?;
+            let weights = source.shared(prepared)?;
+            self.save("initial", &full, &weights)?;
+            return Ok(weights);
+        }
+        let mut watch = self.begin(Phase::Supernet);
         let sampler = Some(WidthSampler::new(self.config.seed, &prepared.space.train));
         let task = Task { name: "supernet", arch: &full, graph: prepared.graph.clone(), weights: untrained, sampler };
         let weights = self.train(&task, &mut watch)?;

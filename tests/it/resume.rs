@@ -149,6 +149,34 @@ fn replayed_measurements_repeat_a_run_to_the_last_bit() {
     assert_eq!((error.exit_code(), words.contains("cannot replay line")), (2, true), "{words}");
 }
 
+/// Another budget on the super-network that is there: no training of one, and the same network as in a run that
+/// trained it.
+#[test]
+fn a_super_network_is_searched_again() {
+    let scene = Scene::new();
+    let first = scene.config("first", "90%MAC");
+    run::search(&first, environment(), &mut ()).expect("it ends well");
+    let whole = scene.config("whole", "70%MAC");
+    run::search(&whole, environment(), &mut ()).expect("it ends well");
+    let from = Some(first.out.clone());
+    let again = Config { from: from.clone(), ..scene.config("again", "70%MAC") };
+    let stopped = run::search(&again, Environment { stop: Stop::at(80), ..environment() }, &mut ());
+    assert!(is_stopped(&stopped), "{stopped:?}");
+    run::resume(&again.out, environment(), &mut ()).expect("it goes on");
+    let results = std::fs::read_to_string(again.out.join("results.csv")).unwrap();
+    assert!(!results.contains("supernet") && results.contains("network-0,3,3"), "{results}");
+    let (mut got, mut want) = (without_latency(outcome(&again.out)), without_latency(outcome(&whole.out)));
+    for files in [&mut got.files, &mut want.files] {
+        files.remove("results.csv");
+    }
+    assert_eq!(got, want);
+
+    // Another seed splits the images in another way: some that were trained on would score.
+    let other = Config { seed: 5, from, ..scene.config("other", "70%MAC") };
+    let error = run::search(&other, environment(), &mut ()).unwrap_err();
+    assert_eq!(error.exit_code(), 5, "{error}");
+}
+
 #[test]
 fn what_changed_in_between_is_refused_by_name() {
     let scene = Scene::new();

@@ -74,6 +74,7 @@ impl Scene {
             strategy: StrategyKind::Mcd,
             final_start: FinalStart::Shared,
             compare: Vec::new(),
+            from: None,
             replay: None,
             threads: 2,
         }

@@ -55,8 +55,10 @@ impl Listener for Progress {
                 self.bar.set_position((share * TICKS as f64) as u64);
                 if !self.terminal && self.last_line.elapsed() >= Duration::from_secs(LINE_SECONDS) {
                     self.last_line = Instant::now();
-                    let left = self.begun.elapsed().as_secs_f64() * (1.0 - share) / share.max(1e-6);
-                    self.line(&format!("{}: {:.0} %, about {} left", self.phase, share * 100.0, duration(left)));
+                    let left = self.begun.elapsed().as_secs_f64() * (1.0 - share) / share;
+                    // A first step says little of those to come.
+                    let left = if share < 0.01 { String::new() } else { format!(", about {} left", duration(left)) };
+                    self.line(&format!("{}: {:.0} %{left}", self.phase, share * 100.0));
                 }
             }
             Event::End { phase, seconds } => self.line(&format!("{phase}: {}", duration(*seconds))),

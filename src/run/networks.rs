@@ -66,8 +66,8 @@ impl Run<'_> {
         let (weights, trained) = self.train_compact(&name, &found.arch, known.shared, &mut watch)?;
         let path = format!("networks/{index}");
         self.save(&path, &found.arch, &weights)?;
-        let (latency, predicted_ms) = self.measure(known, &name, &found.arch)?;
         let limit = found.budget / self.margin();
+        let (latency, predicted_ms) = self.measure_within(limit, known, &name, &found.arch)?;
         let test = trained.test.as_ref().map(|t| t.accuracy);
         let network = FoundNetwork {
             budget: ResultBudget {
@@ -107,6 +107,34 @@ impl Run<'_> {
         self.report.networks.push(summary);
         self.end(watch)?;
         Ok((network, trained))
+    }
+
+    /// Measures a network that was found within a limit. A busy device may show it over it: then the median of
+    /// three tries counts, and where that is over the limit too, it is said.
+    fn measure_within(
+        &mut self,
+        limit: f64,
+        known: &Known<'_>,
+        name: &str,
+        arch: &Arch,
+    ) -> Result<(Measurement, f64), RunError> {
+        let first = self.measure(known, name, arch)?;
+        if self.resource() != Resource::Latency || first.0.median_ms <= limit {
+            return Ok(first);
+        }
+        let mut tries = [first, self.measure(known, name, arch)?, self.measure(known, name, arch)?];
+        tries.sort_by(|a, b| a.0.median_ms.total_cmp(&b.0.median_ms));
+        let median = tries[1];
+        if median.0.median_ms > limit {
+            let text = format!(
+                "{name} was found within {limit:.3} ms and now measures {:.3} ms: the device is busy or has become \
+                 slower; on a quiet one, `netadapt search --from {}` with the same budget takes minutes",
+                median.0.median_ms,
+                self.folder.path().display(),
+            );
+            self.listener.event(&Event::Note { text });
+        }
+        Ok(median)
     }
 
     /// Measures a network whole; also the table's prediction, corrected by the initial network.

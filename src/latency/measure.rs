@@ -4,6 +4,7 @@
 use super::stats::Spread;
 use crate::gpu::{Gpu, GpuError, Program, Recording};
 use serde::{Deserialize, Serialize};
+use std::time::Instant;
 
 /// A latency that was measured, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,8 +25,10 @@ pub struct Measurement {
 
 /// Seconds that a round lasts at least, so that the clock's and the submit's noise is small beside it.
 pub(super) const ROUND_SECONDS: f64 = 0.008;
-/// Rounds of a measurement of a whole network.
-const ROUNDS: usize = 21;
+/// Rounds of a measurement of a whole network, at least.
+const LEAST_ROUNDS: usize = 21;
+/// The standard error of a median that is small enough, as a share of it.
+const PRECISION: f64 = 0.01;
 /// Runs in one submit at most.
 const MAX_REPEATS: u32 = 4096;
 
@@ -36,15 +39,21 @@ pub struct Meter {
     repeats: u32,
     reference_ms: f64,
     empty_seconds: f64,
+    most_seconds: f64,
 }
 
 impl Meter {
-    /// Warms `reference` up and times it: later measurements are at the device speed of this moment.
-    pub fn new(gpu: &Gpu, reference: Program) -> Result<(Self, Measurement), GpuError> {
+    /// Warms `reference` up and times it: later measurements are at the device speed of this moment. Each
+    /// measurement goes on until its median is known to one percent, or for `most_seconds`.
+    pub fn new(gpu: &Gpu, reference: Program, most_seconds: f64) -> Result<(Self, Measurement), GpuError> {
         let empty_seconds = empty_submit(gpu)?;
         warm_up(&reference)?;
         let repeats = repeats(&reference, empty_seconds)?;
-        let seconds = (0..ROUNDS).map(|_| reference.seconds(repeats)).collect::<Result<Vec<_>, _>>()?;
+        let begun = Instant::now();
+        let mut seconds = Vec::new();
+        while !is_settled(&seconds, begun, most_seconds) {
+            seconds.push(reference.seconds(repeats)?);
+        }
         let spread = Spread::of(&seconds).scaled(1e3 / f64::from(repeats));
         let empty_ms = empty_seconds * 1e3 / f64::from(repeats);
         let measurement = Measurement {
@@ -52,19 +61,20 @@ impl Meter {
             p90_ms: spread.p90 - empty_ms,
             mad_ms: spread.mad,
             clock_ms: spread.median - empty_ms,
-            rounds: ROUNDS,
+            rounds: seconds.len(),
             repeats,
         };
-        let meter = Self { gpu: gpu.clone(), reference, repeats, reference_ms: measurement.median_ms, empty_seconds };
+        let reference_ms = measurement.median_ms;
+        let meter = Self { gpu: gpu.clone(), reference, repeats, reference_ms, empty_seconds, most_seconds };
         Ok((meter, measurement))
     }
 
     /// Goes on with a reference that was timed before: later measurements are at the device speed of then.
-    pub fn resumed(gpu: &Gpu, reference: Program, reference_ms: f64) -> Result<Self, GpuError> {
+    pub fn resumed(gpu: &Gpu, reference: Program, reference_ms: f64, most_seconds: f64) -> Result<Self, GpuError> {
         let empty_seconds = empty_submit(gpu)?;
         warm_up(&reference)?;
         let repeats = repeats(&reference, empty_seconds)?;
-        Ok(Self { gpu: gpu.clone(), reference, repeats, reference_ms, empty_seconds })
+        Ok(Self { gpu: gpu.clone(), reference, repeats, reference_ms, empty_seconds, most_seconds })
     }
 
     /// Times a network in turn with the reference.
@@ -72,9 +82,9 @@ impl Meter {
         warm_up(program)?;
         let repeats = repeats(program, self.empty_seconds)?;
         let per_run = |seconds: f64, repeats: u32| (seconds - self.empty_seconds).max(1e-9) / f64::from(repeats);
-        let mut clock = Vec::with_capacity(ROUNDS);
-        let mut ratios = Vec::with_capacity(ROUNDS);
-        for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        let (mut clock, mut ratios) = (Vec::new(), Vec::new());
+        while !is_settled(&ratios, begun, self.most_seconds) {
             let before = per_run(self.reference.seconds(self.repeats)?, self.repeats);
             let mine = per_run(program.seconds(repeats)?, repeats);
             let after = per_run(self.reference.seconds(self.repeats)?, self.repeats);
@@ -87,7 +97,7 @@ impl Meter {
             p90_ms: spread.p90,
             mad_ms: spread.mad,
             clock_ms: Spread::of(&clock).median * 1e3,
-            rounds: ROUNDS,
+            rounds: ratios.len(),
             repeats,
         })
     }
@@ -101,6 +111,12 @@ impl Meter {
     pub fn reference_ms(&self) -> f64 {
         self.reference_ms
     }
+}
+
+/// Whether the median of these values is known well enough, or time is up.
+fn is_settled(values: &[f64], begun: Instant, most_seconds: f64) -> bool {
+    values.len() >= LEAST_ROUNDS
+        && (begun.elapsed().as_secs_f64() >= most_seconds || Spread::of(values).median_error() <= PRECISION)
 }
 
 /// Median seconds of a submit that does nothing.

@@ -28,6 +28,12 @@ impl Spread {
         Self { median, p90: sorted[rank - 1], mad: median_of_sorted(&deviations), count: sorted.len() }
     }
 
+    /// Standard error of the median, as a share of it, as if the values were normal: their deviation is 1.4826 times
+    /// the median absolute one, the median's error 1.2533 times the mean's.
+    pub fn median_error(&self) -> f64 {
+        1.4826 * 1.2533 * self.mad / (self.count as f64).sqrt() / self.median
+    }
+
     /// The same in another unit.
     pub fn scaled(self, factor: f64) -> Self {
         Self { median: self.median * factor, p90: self.p90 * factor, mad: self.mad * factor, ..self }
@@ -49,6 +55,16 @@ mod tests {
         assert_eq!(Spread::of(&[4.0, 2.0]), Spread { median: 3.0, p90: 4.0, mad: 1.0, count: 2 });
         let values: Vec<f64> = (1..=10).rev().map(f64::from).collect();
         assert_eq!(Spread::of(&values), Spread { median: 5.5, p90: 9.0, mad: 2.5, count: 10 });
+    }
+
+    #[test]
+    fn the_medians_error_falls_with_the_root_of_the_count() {
+        let once: Vec<f64> = (90..=110).map(f64::from).collect();
+        let error = Spread::of(&once).median_error();
+        assert!((error - 1.858 * 5.0 / 21f64.sqrt() / 100.0).abs() < 1e-3, "{error}");
+        let four = Spread::of(&once.repeat(4));
+        assert!((four.median_error() - error / 2.0).abs() < 1e-12);
+        assert_eq!(Spread::of(&[2.0]).median_error(), 0.0);
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl<'a> LatencyMeter<'a> {
         let meter = OnceCell::new();
         let initial = measurements.network(full.values(), None, || {
             let program = deployed(prepared, &full, &weights)?.into_program();
-            let (made, initial) = Meter::new(&prepared.gpu, program)?;
+            let (made, initial) = Meter::new(&prepared.gpu, program, prepared.space.search.latency_seconds)?;
             meter.get_or_init(|| made);
             Ok(initial)
         })?;
@@ -64,7 +64,8 @@ impl<'a> LatencyMeter<'a> {
             return Ok(meter);
         }
         let reference = deployed(self.prepared, &self.prepared.net.full(), &self.weights)?.into_program();
-        let meter = Meter::resumed(&self.prepared.gpu, reference, self.initial.median_ms)?;
+        let most_seconds = self.prepared.space.search.latency_seconds;
+        let meter = Meter::resumed(&self.prepared.gpu, reference, self.initial.median_ms, most_seconds)?;
         Ok(self.meter.get_or_init(|| meter))
     }
 }

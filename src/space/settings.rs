@@ -12,6 +12,11 @@ pub enum WidthDistribution {
     Large,
 }
 
+/// A noisy device shows a median to one percent in about so many seconds.
+fn latency_seconds() -> f64 {
+    5.0
+}
+
 /// Settings of the multi-layer coordinate descent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +37,9 @@ pub struct SearchSettings {
     pub recalibration_images: u32,
     /// Images of a deployed network's batch, whose latency is searched.
     pub latency_batch: u32,
+    /// Seconds that measuring one network may take, until its median is known to one percent.
+    #[serde(default = "latency_seconds")]
+    pub latency_seconds: f64,
 }
 
 /// Which update rule trains the weights.

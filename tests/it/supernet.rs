@@ -52,6 +52,7 @@ holdout_images = 8
 score_images = 8
 recalibration_images = 8
 latency_batch = 1
+latency_seconds = 0.1
 [train]
 batch = 8
 epochs = 1

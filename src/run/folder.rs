@@ -159,9 +159,11 @@ impl Folder {
         let mut logs = self.logs.lock().expect("no holder of this lock panics");
         let end = match logs.get(name) {
             Some(end) => *end,
-            None => {
-                whole_lines(&path).map_err(|source| FolderError::Io { action: "read", path: path.clone(), source })?
-            }
+            None => match self.read(name) {
+                Ok(bytes) => whole_lines(&bytes).len() as u64,
+                Err(error) if error.is_missing() => 0,
+                Err(error) => return Err(error),
+            },
         };
         self.patiently("write", &path, || {
             if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > end) {
@@ -189,8 +191,7 @@ impl Folder {
     pub fn lines(&self, name: &str) -> Result<Vec<String>, FolderError> {
         match self.read(name) {
             Ok(bytes) => {
-                let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-                let text = std::str::from_utf8(&bytes[..end]).map_err(|error| self.damaged(name, error))?;
+                let text = std::str::from_utf8(whole_lines(&bytes)).map_err(|error| self.damaged(name, error))?;
                 Ok(text.lines().map(str::to_owned).collect())
             }
             Err(error) if error.is_missing() => Ok(Vec::new()),
@@ -287,13 +288,9 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-/// Bytes up to the end of the last whole line.
-fn whole_lines(path: &Path) -> io::Result<u64> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last as u64 + 1)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(error),
-    }
+/// All up to the end of the last whole line.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1)]
 }
 
 /// Takes the folder for this process; the system gives it back when the process ends, however it does.

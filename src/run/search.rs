@@ -208,7 +208,12 @@ impl Run<'_> {
 
     /// A place where the run can stop.
     pub(super) fn may_stop(&self) -> Result<(), RunError> {
-        if self.stop.look() { Err(RunError::Stopped { folder: self.folder.path().to_owned() }) } else { Ok(()) }
+        if self.stop.look() { Err(self.stopped()) } else { Ok(()) }
+    }
+
+    /// How a run ends that was asked to stop.
+    pub(super) fn stopped(&self) -> RunError {
+        RunError::Stopped { folder: self.folder.path().to_owned() }
     }
 
     pub(super) fn begin(&mut self, phase: Phase) -> Watch {

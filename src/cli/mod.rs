@@ -12,6 +12,7 @@ macro_rules! say {
 mod bench; // netadapt-bench
 mod data; // netadapt-data
 mod devices; // netadapt devices
+mod doctor; // netadapt doctor
 mod export; // netadapt export
 mod predict; // netadapt predict
 mod search; // netadapt search
@@ -44,6 +45,8 @@ enum Command {
     Predict(predict::Args),
     /// List what there is to run on.
     Devices(devices::Args),
+    /// Say what may go wrong on this machine: driver, memory, watchdog, disk, throttling, each kernel.
+    Doctor(doctor::Args),
 }
 
 /// The program `netadapt`.
@@ -54,6 +57,7 @@ pub fn netadapt() -> ExitCode {
         Command::Export(args) => export::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Devices(args) => devices::run(args),
+        Command::Doctor(args) => doctor::run(args),
     })
 }
 

@@ -7,14 +7,14 @@ use super::golden::{Agreement, Golden};
 use super::manifest::{MANIFEST, Manifest};
 use super::onnx::{self, OnnxOptions};
 use super::{ExportError, Facts, Format, Options, pytorch};
+use crate::disk::{Disk, SystemDisk, folder_of};
 use crate::gpu::Gpu;
 use crate::graph::fuse;
 use crate::model::{FoldedLayer, Model, Network, read, to_folded_safetensors, to_safetensors};
 use prost::Message;
 use safetensors::tensor::SafeTensors;
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The largest file of an export that is read: networks here are a thousand times smaller.
@@ -54,7 +54,8 @@ pub fn write(gpu: &Gpu, network: Network, facts: &Facts, options: &Options, out:
     let written = fill(gpu, network, facts, options, &beside).and_then(|()| verify(&beside));
     match written {
         Ok(report) => {
-            fs::rename(&beside, out).map_err(failed("rename"))?;
+            SystemDisk.rename(&beside, out).map_err(failed("rename"))?;
+            SystemDisk.sync_folder(folder_of(out)).map_err(failed("sync"))?;
             Ok(report)
         }
         Err(error) => {
@@ -94,14 +95,10 @@ fn fill(gpu: &Gpu, network: Network, facts: &Facts, options: &Options, folder: &
     files.push((MANIFEST, Manifest::of(&files).to_json()));
     for (name, bytes) in files {
         let path = folder.join(name);
-        let write = || {
-            let mut file = File::create(&path)?;
-            file.write_all(&bytes)?;
-            file.sync_all()
-        };
+        let write = || SystemDisk.write(&path, &bytes).and_then(|()| SystemDisk.sync(&path));
         write().map_err(|source| ExportError::Io { action: "write", path: path.clone(), source })?;
     }
-    Ok(())
+    SystemDisk.sync_folder(folder).map_err(|source| ExportError::Io { action: "sync", path: folder.to_owned(), source })
 }
 
 /// Checks an exported folder without a device: sums, contents, and the golden samples.

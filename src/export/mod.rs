@@ -63,7 +63,7 @@ pub enum ExportError {
     /// A file or folder could not be made.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// `write`, `create`, `remove` or `rename`.
+        /// `write`, `create`, `remove`, `rename` or `sync`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,

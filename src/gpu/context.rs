@@ -1,8 +1,8 @@
 //! Adapters, a device and its limits.
 
-use super::buffer::Buf;
+use super::buffer::{Buf, Held};
 use super::error::GpuError;
-use super::pipeline::PipelineCache;
+use super::pipeline::{Kernel, PipelineCache};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -61,6 +61,19 @@ impl std::fmt::Display for Adapter {
     }
 }
 
+/// What a device accepts at most, of what the kernels need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Bytes of a buffer that a kernel works on.
+    pub buffer_bytes: u64,
+    /// Workgroups of a launch in one dimension.
+    pub workgroups: u32,
+    /// Invocations of a workgroup.
+    pub lanes: u32,
+    /// Bytes of a workgroup's own memory.
+    pub workgroup_bytes: u32,
+}
+
 /// A device, its queue, and the kernels compiled for it. Cloning makes another handle.
 #[derive(Clone)]
 pub struct Gpu(Arc<Inner>);
@@ -72,7 +85,7 @@ struct Inner {
     limits: wgpu::Limits,
     pipelines: PipelineCache,
     fault: Arc<Mutex<Fault>>,
-    held_bytes: AtomicU64,
+    held_bytes: Arc<AtomicU64>,
     /// `u64::MAX` where none is refused.
     allocations_left: AtomicU64,
 }
@@ -162,7 +175,7 @@ impl Gpu {
             queue,
             pipelines: PipelineCache::default(),
             fault,
-            held_bytes: AtomicU64::new(0),
+            held_bytes: Arc::default(),
             allocations_left: AtomicU64::new(u64::MAX),
         }))
     }
@@ -180,15 +193,26 @@ impl Gpu {
         &self.0.queue
     }
 
-    pub(super) fn limits(&self) -> &wgpu::Limits {
+    pub(super) fn raw_limits(&self) -> &wgpu::Limits {
         &self.0.limits
+    }
+
+    /// What it accepts at most.
+    pub fn limits(&self) -> Limits {
+        let limits = self.raw_limits();
+        Limits {
+            buffer_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+            workgroups: limits.max_compute_workgroups_per_dimension,
+            lanes: limits.max_compute_invocations_per_workgroup,
+            workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        }
     }
 
     pub(super) fn pipelines(&self) -> &PipelineCache {
         &self.0.pipelines
     }
 
-    /// Bytes of all buffers made so far on this device by this handle and its clones.
+    /// Bytes of all buffers that were made on this device by this handle and its clones, and are still held.
     pub fn held_bytes(&self) -> u64 {
         self.0.held_bytes.load(Ordering::Relaxed)
     }
@@ -216,14 +240,13 @@ impl Gpu {
     /// New memory of `bytes`, rounded up to whole vectors and filled with zeros.
     pub fn allocate(&self, name: &str, bytes: u64) -> Result<Buf, GpuError> {
         let bytes = bytes.max(16).next_multiple_of(16);
-        let limit = self.limits().max_storage_buffer_binding_size.min(self.limits().max_buffer_size);
+        let limit = self.limits().buffer_bytes;
         if bytes > limit {
             return Err(GpuError::TooLarge { name: name.to_owned(), bytes, limit });
         }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let raw = self.create(name, bytes, usage)?;
-        self.0.held_bytes.fetch_add(bytes, Ordering::Relaxed);
-        Ok(Buf::new(raw, bytes, name))
+        Ok(Buf::new(raw, bytes, name, Some(Held::new(&self.0.held_bytes, bytes))))
     }
 
     /// Makes any buffer: the one place where memory can run out.
@@ -246,6 +269,12 @@ impl Gpu {
     /// tests of what running out leads to.
     pub fn refuse_allocations_after(&self, count: u64) {
         self.0.allocations_left.store(count, Ordering::Relaxed);
+    }
+
+    /// Compiles this text in the place of the kernel of its name from now on. For tests of what a device leads to
+    /// that computes something else.
+    pub fn substitute(&self, kernel: &Kernel) -> Result<(), GpuError> {
+        self.pipelines().substitute(self, kernel)
     }
 
     /// New memory that holds `values`.

@@ -87,6 +87,14 @@ pub enum GpuError {
         /// The driver's words.
         reason: String,
     },
+    /// The device computes something else than it should.
+    #[error("{adapter} computes wrong numbers: {problem}; update its driver, or name another device with --device")]
+    Wrong {
+        /// The adapter, with its driver.
+        adapter: String,
+        /// Which kernels, and how far they are off.
+        problem: String,
+    },
     /// The device is gone, or only pretends to work: another one may do.
     #[error("the device was lost: {reason}")]
     Lost {

@@ -25,6 +25,8 @@ pub struct Program {
 struct Step {
     pipeline: Arc<Pipeline>,
     bindings: wgpu::BindGroup,
+    /// What is bound stays held as long as it may be run.
+    _bufs: Vec<Buf>,
     groups: [u32; 3],
     label: String,
     kernel: &'static str,
@@ -127,7 +129,7 @@ impl Step {
         let (kernel, overrides) = launch.key();
         let pipeline = gpu.pipelines().get(gpu, kernel, overrides)?;
         let wrong = |problem: String| GpuError::Launch { launch: launch.label.clone(), problem };
-        let limit = gpu.limits().max_compute_workgroups_per_dimension;
+        let limit = gpu.limits().workgroups;
         if launch.groups.iter().any(|groups| *groups > limit) {
             return Err(GpuError::TooManyGroups { launch: launch.label.clone(), groups: launch.groups, limit });
         }
@@ -176,6 +178,7 @@ impl Step {
         });
         Ok(Self {
             bindings,
+            _bufs: launch.bindings.into_iter().map(|(_, buf)| buf).collect(),
             groups: launch.groups,
             kernel: launch.kernel.name,
             work: launch.work,

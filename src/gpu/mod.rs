@@ -12,7 +12,7 @@ mod recording; // work as data
 mod reflect; // what a shader says of itself
 
 pub use buffer::Buf;
-pub use context::{Adapter, Gpu, Options, adapters};
+pub use context::{Adapter, Gpu, Limits, Options, adapters};
 pub use error::GpuError;
 pub use execute::Program;
 pub use pipeline::Kernel;

@@ -88,7 +88,14 @@ impl PipelineCache {
         Ok(pipeline)
     }
 
-    fn module(&self, gpu: &Gpu, kernel: &'static Kernel) -> Result<Arc<Module>, GpuError> {
+    /// Forgets what was compiled of the kernel of this name and compiles this text in its place.
+    pub(super) fn substitute(&self, gpu: &Gpu, kernel: &Kernel) -> Result<(), GpuError> {
+        self.pipelines.lock().expect("no holder of this lock panics").retain(|(name, _), _| *name != kernel.name);
+        self.modules.lock().expect("no holder of this lock panics").remove(kernel.name);
+        self.module(gpu, kernel).map(drop)
+    }
+
+    fn module(&self, gpu: &Gpu, kernel: &Kernel) -> Result<Arc<Module>, GpuError> {
         let mut modules = self.modules.lock().expect("no holder of this lock panics");
         if let Some(module) = modules.get(kernel.name) {
             return Ok(Arc::clone(module));

@@ -9,14 +9,16 @@ mod fold; // a convolution takes its normalisation along
 mod lower; // a super-network and an architecture become a graph
 mod params; // parameters in one buffer, and prefixes of them
 mod plan; // lifetimes and buffers
+mod memory; // buffers of a session, planned and made
 mod record; // launches of each operation
 mod session; // programs for training, scoring and deployment
 
 pub use fold::{Folded, Fused, fuse};
 pub use lower::lower;
+pub use memory::Footprint;
 pub use params::{Active, Param, Role, Weights, initial_weights};
 pub use plan::{Slots, Value};
-pub use session::{BatchStatistics, Deployed, Footprint, NetworkError, Scoring, Totals, Training, TrainingOptions};
+pub use session::{BatchStatistics, Deployed, NetworkError, Scoring, Totals, Training, TrainingOptions};
 
 use crate::kernels::RowId;
 use crate::kernels::conv::Conv;

@@ -1,16 +1,16 @@
 //! Programs of a graph: training steps, scoring of many sub-networks in one pass, deployment.
 
 use super::fold::{Fused, fuse};
-use super::plan::{Access, Slots, Value};
-use super::record::{Mode, Recorder, scratch_bytes};
-use super::{Graph, Op, Weights, statistics_bytes};
+use super::memory::{Footprint, Memory, Plan, parameter_bytes};
+use super::plan::{Access, Value};
+use super::record::{Mode, Recorder};
+use super::{Graph, Op, Weights};
 use crate::gpu::{Buf, Gpu, GpuError, Program, Recording};
 use crate::kernels::conv;
 use crate::kernels::loss::{self, CrossEntropy};
 use crate::kernels::optimizer::{self, BLOCK, Control, Rule};
-use crate::kernels::{Map, Tuning, Widths, depthwise, excite, pool, reduce};
-use crate::space::{LayerShape, Row};
-use std::collections::HashMap;
+use crate::kernels::{Map, Tuning, depthwise, excite, pool, reduce};
+use crate::space::LayerShape;
 
 /// Why a network could not be made ready or run.
 #[derive(Debug, thiserror::Error)]
@@ -27,183 +27,6 @@ pub enum NetworkError {
         /// Values given.
         got: usize,
     },
-}
-
-/// Bytes that a session holds on the device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Footprint {
-    /// Feature maps and their gradients.
-    pub maps: u64,
-    /// Parameters, gradients, moments, statistics.
-    pub state: u64,
-    /// Room for parts of sums.
-    pub scratch: u64,
-}
-
-/// Memory that every kind of session has.
-struct Memory {
-    maps: HashMap<Value, Map>,
-    widths: Widths,
-    control: Buf,
-    params: Buf,
-    moments: Buf,
-    running: Buf,
-    scratch: Buf,
-    images: u32,
-    group_images: u32,
-    footprint: Footprint,
-}
-
-impl Memory {
-    fn new(
-        gpu: &Gpu,
-        graph: &Graph,
-        tuning: &Tuning,
-        [images, group_images]: [u32; 2],
-        actions: &[Access],
-    ) -> Result<Self, GpuError> {
-        let shape = |value: Value| {
-            let (Value::Of(tensor) | Value::Gradient(tensor)) = value;
-            let tensor = &graph.tensors[tensor];
-            [images, tensor.size, tensor.size, tensor.channels]
-        };
-        let kept = [Value::Of(Graph::IMAGES), Value::Of(graph.logits)];
-        let slots = Slots::assign(actions, &kept, |value| Map::bytes_of(shape(value)));
-        let name_of = |slot: usize| {
-            let (Value::Of(tensor) | Value::Gradient(tensor)) =
-                slots.slot.iter().filter(|(_, s)| **s == slot).map(|(value, _)| *value).min().expect("a slot is used");
-            graph.tensors[tensor].name.clone()
-        };
-        let bufs = slots
-            .bytes
-            .iter()
-            .enumerate()
-            .map(|(slot, bytes)| gpu.allocate(&name_of(slot), *bytes))
-            .collect::<Result<Vec<_>, _>>()?;
-        let maps = slots
-            .slot
-            .iter()
-            .map(|(value, slot)| {
-                let [images, height, width, channels] = shape(*value);
-                (*value, Map { buf: bufs[*slot].clone(), images, height, width, channels })
-            })
-            .collect();
-        let groups = images / group_images;
-        let statistics =
-            |rows: u32| graph.statistics.iter().map(|s| statistics_bytes(s.channels, rows * groups)).sum::<u64>();
-        let scratch = gpu.allocate("scratch", scratch_bytes(graph, tuning, images))?;
-        let params = gpu.allocate("parameters", u64::from(graph.blocks() * BLOCK) * 16)?;
-        let moments = gpu.allocate("batch statistics", statistics(3))?;
-        let running = gpu.allocate("running statistics", statistics(2))?;
-        let footprint = Footprint {
-            maps: slots.bytes.iter().sum(),
-            state: params.bytes() + moments.bytes() + running.bytes(),
-            scratch: scratch.bytes(),
-        };
-        Ok(Self {
-            maps,
-            widths: Widths { buf: gpu.allocate("widths", u64::from(graph.rows() * images) * 4)?, images },
-            control: gpu.allocate("control", size_of::<Control>() as u64)?,
-            params,
-            moments,
-            running,
-            scratch,
-            images,
-            group_images,
-            footprint,
-        })
-    }
-
-    fn recorder<'a>(&'a self, graph: &'a Graph, tuning: &'a Tuning) -> Recorder<'a> {
-        Recorder {
-            graph,
-            tuning,
-            images: self.images,
-            group_images: self.group_images,
-            maps: self.maps.clone(),
-            widths: &self.widths,
-            control: &self.control,
-            params: &self.params,
-            moments: &self.moments,
-            running: &self.running,
-            scratch: &self.scratch,
-        }
-    }
-
-    fn write_widths(&self, gpu: &Gpu, graph: &Graph, shapes: &[&[LayerShape]]) -> Vec<u32> {
-        let (table, largest) = width_rows(graph, shapes);
-        gpu.write(&self.widths.buf, &table);
-        largest
-    }
-
-    fn write_weights(&self, gpu: &Gpu, graph: &Graph, weights: &Weights) -> Result<(), NetworkError> {
-        let expected = graph.values();
-        if weights.values.len() != expected || weights.running.len() != graph.statistics.len() {
-            return Err(NetworkError::Weights { expected, got: weights.values.len() });
-        }
-        gpu.write(&self.params, &weights.values);
-        self.write_running(gpu, graph, &weights.running);
-        self.write_moments(gpu, graph, &weights.running);
-        Ok(())
-    }
-
-    /// Running statistics in the place of a batch's, as if over endlessly many images: none of them
-    /// has a share in them, so no gradient flows through. A batch's own overwrite them.
-    fn write_moments(&self, gpu: &Gpu, graph: &Graph, running: &[Vec<f32>]) {
-        let groups = self.images / self.group_images;
-        for (index, values) in running.iter().enumerate() {
-            let offset = graph.statistics_offset(index, 3 * groups);
-            let bytes = statistics_bytes(graph.statistics[index].channels, 3 * groups);
-            let mut moments = values.clone();
-            moments.resize(values.len() / 2 * 3, f32::MAX);
-            gpu.write(&self.moments.range(offset, bytes, "moments"), &moments.repeat(groups as usize));
-        }
-    }
-
-    /// The same running statistics for every group.
-    fn write_running(&self, gpu: &Gpu, graph: &Graph, running: &[Vec<f32>]) {
-        let groups = self.images / self.group_images;
-        for (index, values) in running.iter().enumerate() {
-            let offset = graph.statistics_offset(index, 2 * groups);
-            let bytes = statistics_bytes(graph.statistics[index].channels, 2 * groups);
-            gpu.write(&self.running.range(offset, bytes, "running"), &values.repeat(groups as usize));
-        }
-    }
-
-    /// The running statistics of the first group.
-    fn read_running(&self, gpu: &Gpu, graph: &Graph) -> Result<Vec<Vec<f32>>, GpuError> {
-        if graph.statistics.is_empty() {
-            return Ok(Vec::new());
-        }
-        let groups = self.images / self.group_images;
-        let all: Vec<f32> = gpu.read(&self.running)?;
-        let part = |index: usize| {
-            let start = graph.statistics_offset(index, 2 * groups) as usize / 4;
-            let length = graph.statistics[index].channels.div_ceil(4) as usize * 8;
-            all[start..start + length].to_vec()
-        };
-        Ok((0..graph.statistics.len()).map(part).collect())
-    }
-}
-
-/// The widths buffer of a batch, one list of shapes an image, and the largest number of each row.
-fn width_rows(graph: &Graph, shapes: &[&[LayerShape]]) -> (Vec<u32>, Vec<u32>) {
-    let images = shapes.len();
-    let mut table = vec![u32::MAX; graph.rows() as usize * images];
-    let mut largest = vec![0; graph.rows() as usize];
-    largest[0] = u32::MAX;
-    for (image, layers) in shapes.iter().enumerate() {
-        for shape in *layers {
-            let first = 1 + shape.layer * Row::COUNT as usize;
-            for (row, value) in shape.rows().into_iter().enumerate() {
-                table[(first + row) * images + image] = value;
-                // The kernel of a removed block is not used.
-                let used = if row == Row::Kernel as usize && shape.is_removed() { 0 } else { value };
-                largest[first + row] = largest[first + row].max(used);
-            }
-        }
-    }
-    (table, largest)
 }
 
 /// How a graph is trained.
@@ -258,6 +81,20 @@ pub struct Training {
 }
 
 impl Training {
+    fn plan(graph: &Graph, options: &TrainingOptions) -> Plan {
+        let mut actions: Vec<Access> = graph.ops.iter().map(Op::forward_access).collect();
+        actions.push(Access { reads: vec![Value::Of(graph.logits)], writes: vec![Value::Gradient(graph.logits)] });
+        actions.extend(graph.ops.iter().rev().map(|op| op.backward_access(graph)));
+        Plan::new(graph, &options.tuning, [options.batch; 2], &actions)
+    }
+
+    /// Bytes that a training will hold.
+    pub fn needs(graph: &Graph, options: &TrainingOptions) -> Footprint {
+        let mut footprint = Self::plan(graph, options).footprint();
+        footprint.state += parameter_bytes(graph) * u64::from(1 + options.rule.moments());
+        footprint
+    }
+
     /// Allocates and records everything once.
     pub fn new(gpu: &Gpu, graph: Graph, options: TrainingOptions) -> Result<Self, NetworkError> {
         let TrainingOptions { batch, rule, smoothing, statistics, tuning } = options;
@@ -265,16 +102,13 @@ impl Training {
             BatchStatistics::OfBatch => Mode::Batch,
             BatchStatistics::Frozen => Mode::Frozen,
         };
-        let mut actions: Vec<Access> = graph.ops.iter().map(Op::forward_access).collect();
-        actions.push(Access { reads: vec![Value::Of(graph.logits)], writes: vec![Value::Gradient(graph.logits)] });
-        actions.extend(graph.ops.iter().rev().map(|op| op.backward_access(&graph)));
-        let mut memory = Memory::new(gpu, &graph, &tuning, [batch, batch], &actions)?;
+        let mut memory = Memory::new(gpu, &graph, Self::plan(&graph, &options))?;
 
         let blocks = graph.blocks();
-        let bytes = u64::from(blocks * BLOCK) * 16;
+        let bytes = parameter_bytes(&graph);
         let gradients = gpu.allocate("gradients", bytes)?;
         let moment = gpu.allocate("moments", bytes * u64::from(rule.moments()))?;
-        memory.footprint.state += gradients.bytes() + moment.bytes();
+        memory.footprint = Self::needs(&graph, &options);
         let labels = gpu.allocate("labels", u64::from(batch) * 4)?;
         let result = gpu.allocate("losses", u64::from(batch) * 8)?;
         let total = gpu.allocate("total loss", size_of::<Totals>() as u64)?;
@@ -327,6 +161,11 @@ impl Training {
     /// The network that it trains.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// Classes that it tells apart.
+    pub fn classes(&self) -> u32 {
+        self.graph.tensors[self.graph.logits].channels
     }
 
     /// Its launches, for measuring.
@@ -406,15 +245,19 @@ pub struct Scoring {
 }
 
 impl Scoring {
-    /// `groups` networks at a time, each on `group_images` images.
-    pub fn new(
-        gpu: &Gpu,
-        graph: Graph,
-        tuning: &Tuning,
-        [groups, group_images]: [u32; 2],
-    ) -> Result<Self, NetworkError> {
+    fn plan(graph: &Graph, tuning: &Tuning, [groups, group_images]: [u32; 2]) -> Plan {
         let actions: Vec<Access> = graph.ops.iter().map(Op::forward_access).collect();
-        let memory = Memory::new(gpu, &graph, tuning, [groups * group_images, group_images], &actions)?;
+        Plan::new(graph, tuning, [groups * group_images, group_images], &actions)
+    }
+
+    /// Bytes that scoring `groups` networks at a time, each on `group_images` images, will hold.
+    pub fn needs(graph: &Graph, tuning: &Tuning, passes: [u32; 2]) -> Footprint {
+        Self::plan(graph, tuning, passes).footprint()
+    }
+
+    /// `groups` networks at a time, each on `group_images` images.
+    pub fn new(gpu: &Gpu, graph: Graph, tuning: &Tuning, passes: [u32; 2]) -> Result<Self, NetworkError> {
+        let memory = Memory::new(gpu, &graph, Self::plan(&graph, tuning, passes))?;
         let program = |mode: Mode| {
             let recorder = memory.recorder(&graph, tuning);
             let mut rec = Recording::new();
@@ -524,7 +367,7 @@ impl Deployed {
     ) -> Result<Self, NetworkError> {
         let fused = fuse(graph);
         let actions: Vec<Access> = fused.iter().map(|op| op.access(graph)).collect();
-        let memory = Memory::new(gpu, graph, tuning, [batch, batch], &actions)?;
+        let memory = Memory::new(gpu, graph, Plan::new(graph, tuning, [batch; 2], &actions))?;
         memory.write_weights(gpu, graph, weights)?;
         memory.write_widths(gpu, graph, &vec![shapes; batch as usize]);
         let mut rec = Recording::new();

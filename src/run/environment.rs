@@ -1,8 +1,8 @@
 //! What a run works with that is not part of what it was asked to do.
 
-use super::disk::{Disk, SystemDisk};
 use super::folder::Patience;
 use super::stop::Stop;
+use crate::disk::{Disk, SystemDisk};
 use crate::gpu::{Gpu, GpuError, Options};
 use std::sync::Arc;
 

@@ -128,6 +128,7 @@ fn gpu_code(error: &GpuError) -> u8 {
         | GpuError::NoSuchDevice { .. }
         | GpuError::Refused { .. }
         | GpuError::Lost { .. }
+        | GpuError::Wrong { .. }
         | GpuError::Device { .. } => 4,
         _ => 1,
     }

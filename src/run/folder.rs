@@ -2,7 +2,7 @@
 //!
 //! A disk that is full is waited for, as long as `Patience` says.
 
-use super::disk::Disk;
+use crate::disk::{Disk, write_whole};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -136,14 +136,7 @@ impl Folder {
     /// Writes a file so that it is there whole or not at all: beside, synced, renamed, folder synced.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
         let path = self.path.join(name);
-        let name = path.file_name().expect("a file of a run has a name").to_string_lossy();
-        let beside = path.with_file_name(format!(".{name}.new"));
-        self.patiently("write", &path, || {
-            self.disk.write(&beside, bytes)?;
-            self.disk.sync(&beside)?;
-            self.disk.rename(&beside, &path)?;
-            self.disk.sync_folder(path.parent().expect("a file of a run lies in a folder"))
-        })
+        self.patiently("write", &path, || write_whole(self.disk.as_ref(), &path, bytes))
     }
 
     /// Writes a value as indented JSON.

@@ -17,7 +17,6 @@ mod records; // what was measured and scored, read back
 mod snapshot; // a training as sections of a checkpoint
 mod checkpoint; // files of sections with checksums
 mod folder; // the run's folder
-mod disk; // what it is written with
 mod stop; // a wish to stop
 mod events; // what a run tells while it goes on
 mod result; // result.json
@@ -25,7 +24,6 @@ mod page; // what the report shows of a run
 mod error; // why a run ended
 
 pub use config::{Comparison, Config, FinalStart, StrategyKind};
-pub use disk::{Disk, SystemDisk};
 pub use environment::{Environment, OpenDevice};
 pub use error::RunError;
 pub use events::{Event, Listener, Phase};

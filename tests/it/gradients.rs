@@ -2,13 +2,12 @@
 //!
 //! The loss is a fixed random sum over the output: its coefficients are the output's gradient.
 
-use crate::harness::*;
+use crate::harness::assert_close;
+use netadapt::check::agreement::Tolerance;
+use netadapt::check::operands::{ACTIVATIONS, Pattern, random};
 use netadapt::reference::{self, Array, Merge};
 use netadapt::reference::{conv, depthwise, excite, loss, norm, pool};
 use netadapt::space::{Activation, Shortcut};
-
-const ACTIVATIONS: [Activation; 4] =
-    [Activation::Identity, Activation::Relu, Activation::HardSwish, Activation::HardSigmoid];
 
 /// Compares `gradient` with differences of `loss` about `at`, value by value.
 fn check(name: &str, at: &Array, gradient: &Array, loss: impl Fn(&Array) -> f64) {

@@ -2,6 +2,7 @@
 
 mod cli; // the programs as a user runs them
 mod data; // folders made on the spot: layouts, splits, decoding, augmentation, batches
+mod doctor; // what the doctor says of devices that work and that do not
 mod export; // what leaves home is the same network, what is damaged is told
 mod gradients; // the reference's backward passes against differences of its forward ones
 mod harness; // one device, operands full of traps, comparison, and the tests of the comparison

@@ -5,11 +5,12 @@
 
 use crate::scene::Scene;
 use netadapt::data::{self, Format, Images};
+use netadapt::disk::{Disk, SystemDisk};
 use netadapt::gpu::{Gpu, Options};
 use netadapt::graph::{initial_weights, lower};
 use netadapt::kernels::Tuning;
 use netadapt::rng::{Purpose, stream};
-use netadapt::run::{self, Comparison, Config, Disk, Environment, Event, Listener, RunError, Stop, SystemDisk};
+use netadapt::run::{self, Comparison, Config, Environment, Event, Listener, RunError, Stop};
 use netadapt::space::Space;
 use netadapt::train::{Advance, TrainError, Trainer, TrainerOptions};
 use rand::RngExt;

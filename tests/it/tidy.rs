@@ -52,17 +52,18 @@ fn only_the_command_line_prints() {
     }
 }
 
-/// `shaders/conv/`, `src/kernels/conv.rs`, `src/reference/conv.rs`, `tests/it/kernels/conv.rs`.
+/// `shaders/conv/`, and `conv.rs` in `src/kernels/`, `src/reference/`, `src/check/` and `tests/it/kernels/`.
 #[test]
 fn a_kernel_family_has_one_stem_everywhere() {
     let stems = |folder: &str| -> Vec<String> {
-        let other = ["mod", "tuning"];
+        let other = ["mod", "tuning", "agreement", "operands"];
         let stem = |path: String| Path::new(&path).file_stem().expect("a stem").to_string_lossy().into_owned();
         files(folder, ".rs").into_iter().map(stem).filter(|stem| !other.contains(&stem.as_str())).collect()
     };
     let families = stems("src/kernels");
     assert!(families.len() > 1);
     assert_eq!(stems("src/reference"), families);
+    assert_eq!(stems("src/check"), families);
     assert_eq!(stems("tests/it/kernels"), families);
     let mut shaders: Vec<String> =
         files("shaders", ".wgsl").iter().filter_map(|path| path.split('/').nth(1).map(str::to_owned)).collect();

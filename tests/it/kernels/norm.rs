@@ -1,15 +1,10 @@
 //! Normalisation or bias, activation, shortcut.
 
-use super::{ACTIVATIONS, SHORTCUTS, bypass, output};
 use crate::harness::*;
-use netadapt::gpu::Recording;
-use netadapt::kernels::{Merge, RowId, norm, optimizer::Control};
-use netadapt::reference::{self, Array};
-use netadapt::space::{Activation, Shortcut};
-
-/// Images, rows, columns, filters, groups of statistics.
-#[derive(Clone, Copy, Debug)]
-struct Shape(usize, usize, usize, usize, usize);
+use netadapt::check::norm::{Case, Mode, Shape, apply, backward, every_kept, statistics};
+use netadapt::check::operands::{ACTIVATIONS, Pattern, SHORTCUTS, random};
+use netadapt::check::{Outcome, Setting};
+use netadapt::space::Shortcut;
 
 const SHAPES: [Shape; 10] = [
     Shape(1, 1, 1, 1, 1),
@@ -24,119 +19,17 @@ const SHAPES: [Shape; 10] = [
     Shape(8, 2, 3, 12, 1),
 ];
 
-/// A shape with the widths of a batch.
-struct Case {
-    shape: Shape,
-    kept: Vec<usize>,
-    rows: Rows,
-    kept_row: RowId,
-}
-
-impl Case {
-    fn new(shape: Shape, pattern: Pattern) -> Self {
-        let kept = pattern.widths(shape.0, shape.3, 1);
-        let mut rows = Rows::new(shape.0);
-        let kept_row = rows.add(&kept);
-        Self { shape, kept, rows, kept_row }
-    }
-
-    fn z(&self) -> [usize; 4] {
-        let Shape(images, height, width, filters, _) = self.shape;
-        [images, height, width, filters]
-    }
-
-    fn norm(&self, normalise: bool, activation: Activation, fill: bool) -> norm::Norm {
-        norm::Norm {
-            filters: self.shape.3 as u32,
-            kept: self.kept_row,
-            normalise,
-            activation,
-            fill,
-            group_images: self.group_images() as u32,
-        }
-    }
-
-    fn reference(&self, normalise: bool, activation: Activation) -> reference::norm::Norm<'_> {
-        let epsilon = f64::from(norm::EPSILON);
-        reference::norm::Norm { kept: &self.kept, normalise, activation, group_images: self.group_images(), epsilon }
-    }
-
-    fn group_images(&self) -> usize {
-        self.shape.0 / self.shape.4
-    }
-
-    /// Means below 1 in either direction, variances from 0.5 to 1.5, and the true counts.
-    fn moments(&self, rows: usize) -> Array {
-        let counts = reference::norm::statistics(self.reference(true, Activation::Identity), &Array::zeros(self.z()));
-        let mut moments = random(7, [self.shape.4, 1, rows, self.shape.3]);
-        for i in 0..moments.values.len() {
-            let at = moments.index(i);
-            match at[2] {
-                1 => moments[at] = 1.0 + 0.5 * moments[at],
-                2 => moments[at] = counts[at],
-                _ => {}
-            }
-        }
-        moments
-    }
-
-    /// Gamma and beta, or a bias. Channels between -4 and 4 reach all pieces of all activations.
-    fn affine(&self, normalise: bool) -> Array {
-        let mut affine = random(8, [1, 1, if normalise { 2 } else { 1 }, self.shape.3]);
-        affine.values.iter_mut().for_each(|value| *value *= 4.0);
-        affine
-    }
-}
-
-/// Inner values reach `4 * (2 / sqrt(0.5)) + 4`, and activations steepen them by up to 1.5.
-const MAGNITUDE: f64 = 25.0;
-
-fn table(mut check: impl FnMut(Setting, Case) -> Result<(), String>) {
+/// Runs `check` for all shapes, patterns and settings.
+fn table(mut check: impl FnMut(Setting, Case) -> Outcome) {
     let mut faults = Faults::default();
-    for setting in settings() {
+    for (name, setting) in settings() {
         for shape in SHAPES {
             for pattern in Pattern::ALL {
-                let name = format!("{} {shape:?} {pattern:?}", setting.name);
-                faults.add(&name, check(setting, Case::new(shape, pattern)));
+                faults.add(&format!("{name} {shape:?} {pattern:?}"), check(setting, Case::new(shape, pattern)));
             }
         }
     }
     faults.finish();
-}
-
-/// Statistics of `z`, whose spread about its mean is below 1, and their way into the running ones.
-fn statistics(Setting { gpu, tuning, .. }: Setting, case: Case, z: &Array, rate: f64) -> Result<(), String> {
-    let Shape(_, height, width, filters, groups) = case.shape;
-    let norm = case.norm(true, Activation::Identity, false);
-    let running = random(2, [groups, 1, 2, filters]);
-    let want = reference::norm::statistics(case.reference(true, Activation::Identity), z);
-    let want_running = reference::norm::update(&running, &want, rate);
-
-    let quads = filters.div_ceil(4);
-    let moments = trap(gpu, "moments", groups * 3 * quads);
-    let running = buf(gpu, "running", &running.to_quads());
-    let control =
-        Control { learning_rate: f32::NAN, statistics_rate: rate as f32, clip_norm: f32::NAN, step: f32::NAN };
-    let z_map = map(gpu, "z", z, &case.kept);
-    let mut rec = Recording::new();
-    let io = norm::Statistics {
-        z: &z_map,
-        control: &gpu.upload("control", &[control]).map_err(|error| error.to_string())?,
-        partial: &trap(gpu, "partial", norm::statistics_quads(&tuning, z_map.shape()) as usize),
-        moments: &moments,
-        running: &running,
-    };
-    norm::statistics(&mut rec, &tuning, &norm, &case.rows.upload(gpu), io);
-    run(gpu, rec)?;
-
-    // A mean is as exact as the values are: half a unit in the last place of the largest.
-    let size = z.values.iter().fold(1.0, |largest: f64, value| largest.max(value.abs()));
-    let tolerance = Tolerance::sum(case.group_images() * height * width).scaled(1.0 / (height * width) as f64);
-    let tolerance = Tolerance { abs: tolerance.abs + 4.0 * size * f64::from(f32::EPSILON), ..tolerance };
-    let got = read(gpu, &moments, [groups, 1, 3, quads * 4])?;
-    compare(&got, &want.resized(3, quads * 4), tolerance)?;
-    let got = read(gpu, &running, [groups, 1, 2, quads * 4])?;
-    compare(&got, &want_running.resized(2, quads * 4), tolerance).map_err(|fault| format!("running: {fault}"))
 }
 
 #[test]
@@ -156,51 +49,6 @@ fn statistics_about_a_large_mean() {
         z.values.iter_mut().for_each(|value| *value = f64::from((1000.0 + *value) as f32));
         statistics(setting, case, &z, 0.25)
     });
-}
-
-/// How `apply` is called: statistics of the batch or running ones, or a bias alone.
-#[derive(Clone, Copy, Debug)]
-struct Mode {
-    normalise: bool,
-    running: bool,
-    activation: Activation,
-    shortcut: Shortcut,
-    fill: bool,
-}
-
-fn apply(Setting { gpu, tuning, .. }: Setting, mut case: Case, mode: Mode) -> Result<(), String> {
-    let Mode { normalise, activation, fill, .. } = mode;
-    let [images, height, width, filters] = case.z();
-    let z = random(1, case.z());
-    let moments = case.moments(if mode.running { 2 } else { 3 });
-    let affine = case.affine(normalise);
-    let source = random(3, [images, height, width, filters / 2 + 3]);
-    let source_widths = Pattern::Different.widths(images, source.channels, 4);
-    let has_shortcut = mode.shortcut != Shortcut::None;
-    let bypass = if has_shortcut { bypass(&source_widths, filters) } else { vec![0; images] };
-    let merge = reference::Merge { kind: mode.shortcut, source: &source, bypass: &bypass };
-    let reference = case.reference(normalise, activation);
-    let want = reference::norm::apply(reference, &z, &moments, &affine, has_shortcut.then_some(merge));
-
-    let bypass_row = case.rows.add(&bypass);
-    let y = trap_map(gpu, "y", case.z());
-    let statistics = buf(gpu, "moments", &moments.to_quads());
-    let source = map(gpu, "source", &source, &source_widths);
-    let mut rec = Recording::new();
-    let io = norm::Apply {
-        z: &map(gpu, "z", &z, &case.kept),
-        statistics: match mode.running {
-            true => norm::Source::Running(&statistics),
-            false => norm::Source::Batch(&statistics),
-        },
-        affine: &buf(gpu, "affine", &affine.to_quads()),
-        merge: has_shortcut.then_some(Merge { kind: mode.shortcut, source: &source, bypass: bypass_row }),
-        y: &y,
-    };
-    norm::apply(&mut rec, &tuning, &case.norm(normalise, activation, fill), &case.rows.upload(gpu), io);
-    run(gpu, rec)?;
-    let written = if fill { vec![filters; images] } else { output(&case.kept, &bypass) };
-    check_map(gpu, &y, &written, &want, Tolerance::sum(4).scaled(MAGNITUDE))
 }
 
 #[test]
@@ -224,105 +72,14 @@ fn apply_in_all_modes() {
 #[test]
 fn bypass_formula_bit_for_bit() {
     let mut faults = Faults::default();
-    for setting in settings() {
+    for (name, setting) in settings() {
         for channels in 1..=9 {
             for filters in 1..=9 {
-                faults
-                    .add(&format!("{} c {channels} m {filters}", setting.name), every_kept(setting, channels, filters));
+                faults.add(&format!("{name} c {channels} m {filters}"), every_kept(setting, channels, filters));
             }
         }
     }
     faults.finish();
-}
-
-/// One batch in which image t keeps t of `filters`.
-fn every_kept(Setting { gpu, tuning, .. }: Setting, channels: usize, filters: usize) -> Result<(), String> {
-    let images = filters + 1;
-    let kept: Vec<usize> = (0..images).collect();
-    let bypass = bypass(&vec![channels; images], filters);
-    let (z, source) = (random(1, [images, 3, 1, filters]), random(2, [images, 3, 1, channels]));
-    let want = Array::from_fn([images, 3, 1, filters], |at| match at[3] {
-        j if j < at[0] => z[at].max(0.0),
-        j if j < channels.min(filters) => source[at],
-        _ => 0.0,
-    });
-
-    let mut rows = Rows::new(images);
-    let norm = norm::Norm {
-        filters: filters as u32,
-        kept: rows.add(&kept),
-        normalise: false,
-        activation: Activation::Relu,
-        fill: false,
-        group_images: images as u32,
-    };
-    let bypass_row = rows.add(&bypass);
-    let y = trap_map(gpu, "y", want.shape());
-    let source = map(gpu, "source", &source, &vec![channels; images]);
-    let affine = buf(gpu, "affine", &vec![0.0; filters.next_multiple_of(4)]);
-    let mut rec = Recording::new();
-    let io = norm::Apply {
-        z: &map(gpu, "z", &z, &kept),
-        statistics: norm::Source::Batch(&affine),
-        affine: &affine,
-        merge: Some(Merge { kind: Shortcut::Bypass, source: &source, bypass: bypass_row }),
-        y: &y,
-    };
-    norm::apply(&mut rec, &tuning, &norm, &rows.upload(gpu), io);
-    run(gpu, rec)?;
-    let widths = output(&kept, &bypass);
-    if widths.iter().enumerate().any(|(t, width)| *width != t.max(channels.min(filters))) {
-        return Err(format!("the outputs have {widths:?} channels"));
-    }
-    check_map(gpu, &y, &widths, &want, Tolerance::EXACT)
-}
-
-/// Gradients under statistics `moments`; `kinks` puts inner values exactly on the corners of activations.
-fn backward(setting: Setting, case: Case, mode: Mode, kinks: bool) -> Result<(), String> {
-    let Setting { gpu, tuning, .. } = setting;
-    let Mode { normalise, activation, fill, .. } = mode;
-    let [images, height, width, filters] = case.z();
-    let (mut z, mut affine) = (random(1, case.z()), case.affine(normalise));
-    if kinks {
-        z.values.iter_mut().enumerate().for_each(|(i, value)| *value = [0.0, 3.0, -3.0, *value][i % 4]);
-        affine.values.fill(0.0);
-    }
-    let moments = case.moments(3);
-    // The gradient of a layer's output has bypassed channels beside the filters'.
-    let dy_widths = output(&case.kept, &Pattern::Different.widths(images, filters + 2, 4));
-    let dy = random(3, [images, height, width, filters + 2]);
-    let want = reference::norm::backward(case.reference(normalise, activation), &dy, &z, &moments, &affine);
-
-    let norm = case.norm(normalise, activation, fill);
-    let dz = trap_map(gpu, "dz", case.z());
-    let gradient = trap(gpu, "gradient", norm.affine_quads() as usize);
-    let z_map = map(gpu, "z", &z, &case.kept);
-    let mut rec = Recording::new();
-    let io = norm::Backward {
-        dy: &map(gpu, "dy", &dy, &dy_widths),
-        z: &z_map,
-        moments: &buf(gpu, "moments", &moments.to_quads()),
-        affine: &buf(gpu, "affine", &affine.to_quads()),
-        partial: &trap(gpu, "partial", norm::backward_quads(&tuning, z_map.shape()) as usize),
-        gradient: &gradient,
-        dz: &dz,
-    };
-    norm::backward(&mut rec, &tuning, &norm, &case.rows.upload(gpu), io);
-    run(gpu, rec)?;
-
-    // Terms of the sums reach dy * slope * normal, 1 * 1.5 * 3.
-    let tolerance = Tolerance::sum(images * height * width).scaled(5.0);
-    let rows = want.affine.width;
-    let got = read(gpu, &gradient, [1, 1, rows, filters.next_multiple_of(4)])?;
-    compare(&got, &want.affine.resized(rows, got.channels), tolerance).map_err(|fault| format!("affine: {fault}"))?;
-    let written = if fill { vec![filters; images] } else { case.kept };
-    check_map(gpu, &dz, &written, &want.z, Tolerance::sum(4).scaled(MAGNITUDE)).map_err(|fault| format!("dz: {fault}"))
-}
-
-/// A batch is one group when it is trained on.
-fn one_group(case: Case) -> Case {
-    let Shape(images, height, width, filters, _) = case.shape;
-    Case { shape: Shape(images, height, width, filters, 1), ..case }
 }
 
 #[test]
@@ -334,7 +91,7 @@ fn backward_in_all_modes() {
             let mix = turn / Pattern::ALL.len();
             let activation = ACTIVATIONS[mix % 4];
             let mode = Mode { normalise, running: false, activation, shortcut: Shortcut::None, fill: mix % 3 == 1 };
-            backward(setting, one_group(case), mode, false)
+            backward(setting, case.in_one_group(), mode, false)
         });
     }
 }
@@ -351,6 +108,6 @@ fn backward_at_the_kinks_of_activations() {
             shortcut: Shortcut::None,
             fill: false,
         };
-        backward(setting, one_group(case), mode, true)
+        backward(setting, case.in_one_group(), mode, true)
     });
 }

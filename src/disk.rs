@@ -1,11 +1,11 @@
-//! The few things that a run asks of a disk. All of a run's folder goes through them, so that tests
-//! can make each of them fail in turn.
+//! The few things that a program asks of a disk that has to keep what it is given. All of a run's folder goes through
+//! them, so that tests can make each of them fail in turn.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// What a run's folder is written with.
+/// What files are written with.
 pub trait Disk: Send + Sync {
     /// Makes a folder and those above it.
     ///
@@ -64,5 +64,26 @@ impl Disk for SystemDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+}
+
+/// Writes a file so that it is there whole or not at all: beside, synced, renamed, folder synced.
+///
+/// # Errors
+/// What the system says; the file is then the one that was there before, or whole.
+pub fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.new"));
+    disk.write(&beside, bytes)?;
+    disk.sync(&beside)?;
+    disk.rename(&beside, path)?;
+    disk.sync_folder(folder_of(path))
+}
+
+/// The folder that a path lies in, in words that can be opened.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }

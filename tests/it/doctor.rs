@@ -1,0 +1,121 @@
+//! What the doctor says of a device that works, and of one that does not.
+
+use crate::harness::gpu;
+use netadapt::check::{Setting, checks};
+use netadapt::doctor::{Question, Report, examine};
+use netadapt::gpu::{Gpu, Kernel, Options};
+use netadapt::kernels::{self, Tuning};
+use netadapt::run::RunError;
+use netadapt::space::Space;
+use std::process::Command;
+
+fn own_device() -> Gpu {
+    Gpu::open(Options::default()).expect("these tests need an adapter; a software one will do")
+}
+
+fn report(gpu: &Gpu) -> Report {
+    let folder = tempfile::tempdir().expect("a folder");
+    let space = Space::open("tiny").expect("a preset");
+    let question = Question { name: "tiny", space: &space, size: 28, folder: folder.path(), seconds: 0.1 };
+    examine(gpu, &question, &mut |_| ()).expect("the device works")
+}
+
+/// The kernel with its own text changed.
+fn changed(kernel: &Kernel, change: impl Fn(&str) -> String) -> &'static Kernel {
+    let parts: Vec<&'static str> = kernel.parts.iter().map(|part| -> &'static str { change(part).leak() }).collect();
+    Box::leak(Box::new(Kernel { name: kernel.name, parts: parts.leak() }))
+}
+
+/// The text with a `main` that does nothing.
+fn idle(text: &str) -> String {
+    let Some(main) = text.find("fn main(") else { return text.to_owned() };
+    let body = main + text[main..].find('{').expect("a function has a body") + 1;
+    format!("{} if true {{ return; }} {}", &text[..body], &text[body..])
+}
+
+/// Each kernel in turn does nothing: the checks that name it fail, and no other.
+#[test]
+fn every_kernel_that_does_nothing_is_found() {
+    let gpu = own_device();
+    let setting = Setting { gpu: &gpu, tuning: Tuning::for_adapter(gpu.adapter()) };
+    for kernel in kernels::ALL {
+        gpu.substitute(changed(kernel, idle)).expect("the text is valid");
+        for check in checks() {
+            let names: Vec<&str> = check.kernels.iter().map(|kernel| kernel.name).collect();
+            let outcome = check.run(setting);
+            assert_eq!(outcome.is_err(), names.contains(&kernel.name), "{} and {names:?}: {outcome:?}", kernel.name);
+        }
+        gpu.substitute(kernel).expect("its own text is valid");
+    }
+}
+
+/// A driver that rounds a constant: one kernel is off by a few thousandths in some of its values.
+#[test]
+fn a_kernel_that_is_off_by_little_is_told_in_a_sentence() {
+    let gpu = own_device();
+    let worse = |text: &str| text.replace("x / 6.0 + 0.5", "x / 6.01 + 0.5");
+    gpu.substitute(changed(&kernels::norm::BACKWARD_REDUCE, worse)).expect("the text is valid");
+    gpu.substitute(changed(&kernels::depthwise::FORWARD, worse)).expect("the text is valid");
+    let report = report(&gpu);
+    let wrong: Vec<_> = report.kernels.wrong.iter().map(|wrong| wrong.kernels.join(" ")).collect();
+    assert_eq!(wrong, ["depthwise/forward"], "a backward pass has other constants");
+    let error = report.verdict().expect_err("a kernel is wrong");
+    let text = error.to_string();
+    assert!(text.contains("computes wrong numbers: depthwise/forward (") && text.contains("driver"), "{text}");
+    assert!(text.lines().count() == 1, "{text}");
+    assert_eq!(RunError::from(error).exit_code(), 4);
+}
+
+#[test]
+fn a_device_that_works_is_described() {
+    let report = report(gpu());
+    report.verdict().expect("all kernels are right");
+    assert_eq!(report.kernels.kernels, kernels::ALL.len());
+    let launches = report.launches.as_ref().expect("there is room for a step");
+    assert!(launches.longest_ms > 0.0 && launches.launches > 50, "{launches:?}");
+    assert_eq!(report.memory.needs.len(), netadapt::space::spec::PRESETS.len());
+    assert!(report.memory.device_gave >= report.memory.needs[0].footprint.bytes());
+    let says = report.warnings().iter().any(|warning| warning.contains("software adapter"));
+    assert_eq!(says, report.adapter.is_software());
+}
+
+/// Without memory there is less to say, and no error.
+#[test]
+fn a_device_without_memory_is_described_too() {
+    let gpu = own_device();
+    // The kernels' checks have their operands, and little is left.
+    let enough = (0..).map(|step| step * 64).find(|allocations| {
+        gpu.refuse_allocations_after(*allocations);
+        let setting = Setting { gpu: &gpu, tuning: Tuning::for_adapter(gpu.adapter()) };
+        checks().all(|check| check.run(setting).is_ok())
+    });
+    gpu.refuse_allocations_after(enough.expect("some number is enough") + 64);
+    let folder = tempfile::tempdir().expect("a folder");
+    let space = Space::open("mobile").expect("a preset");
+    let question = Question { name: "mobile", space: &space, size: 64, folder: folder.path(), seconds: 0.1 };
+    let error = examine(&gpu, &question, &mut |_| ()).expect_err("even its pace needs memory").to_string();
+    assert!(error.contains("no room for"), "{error}");
+}
+
+#[test]
+fn the_program_prints_a_screen_and_json() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let doctor = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_netadapt"))
+            .args(["doctor", "--seconds", "0.1"])
+            .arg(folder.path())
+            .args(arguments)
+            .output()
+            .expect("the program starts");
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let text = doctor(&[]);
+    for word in ["device", "limits", "kernels", "memory", "launches", "watchdog", "pace", "disk"] {
+        assert!(text.lines().any(|line| line.starts_with(word)), "{word} is missing: {text}");
+    }
+    assert!(text.lines().count() < 24, "{text}");
+    let value: serde_json::Value = serde_json::from_str(&doctor(&["--json"])).expect("JSON");
+    assert_eq!(value["kernels"]["wrong"].as_array().map(Vec::len), Some(0));
+    assert!(value["warnings"].is_array() && value["storage"]["checkpoint_ms"].is_number(), "{value}");
+}

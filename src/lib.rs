@@ -6,6 +6,7 @@
 //! `export` takes a network out of it.
 
 pub mod rng; // randomness keyed by a counter
+pub mod digest; // checksums in words
 pub mod disk; // files that are there whole or not at all
 pub mod data; // a folder of images becomes batches
 pub mod space; // what may exist: layers, coordinates, architectures

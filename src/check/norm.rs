@@ -148,7 +148,7 @@ pub fn statistics(Setting { gpu, tuning }: Setting, case: Case, z: &Array, rate:
     let io = norm::Statistics {
         z: &z_map,
         control: &gpu.upload("control", &[control])?,
-        partial: &trap(gpu, "partial", norm::statistics_quads(&tuning, z_map.shape()) as usize)?,
+        partial: &trap(gpu, "partial", norm::statistics_quads(&tuning, z_map.shape(), norm.group_images) as usize)?,
         moments: &moments,
         running: &running,
     };

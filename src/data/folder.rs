@@ -4,7 +4,6 @@
 //! class folders at the top. What is missing is split off the training images by a seeded hash.
 //! Files are found in folders below a class too; hidden ones and links out of the root are not.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -13,6 +12,7 @@ use super::check;
 use super::error::{BadFiles, DataError};
 use super::scan::{Entry, Scan};
 use super::split::{self, Aside};
+use crate::digest::hex;
 
 /// A dataset's classes, its files by split, and where the splits came from.
 #[derive(Clone, Debug)]
@@ -182,8 +182,5 @@ fn fingerprint(splits: [&[Entry]; 3]) -> String {
             hasher.update([index as u8]);
         }
     }
-    hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").expect("a string can be written to");
-        hex
-    })
+    hex(&hasher.finalize())
 }

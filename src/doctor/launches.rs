@@ -2,7 +2,7 @@
 
 use super::Question;
 use super::memory::{CHANNELS, training};
-use crate::gpu::{Adapter, Gpu, GpuError};
+use crate::gpu::{Adapter, Gpu};
 use crate::graph::{NetworkError, Training, initial_weights};
 use crate::kernels::Tuning;
 use crate::kernels::optimizer::Control;
@@ -37,13 +37,13 @@ pub(super) fn examine(gpu: &Gpu, question: &Question<'_>, tuning: Tuning) -> Res
     let weights = initial_weights(&graph, 0);
     let batch = options.batch;
     let training = match Training::new(gpu, graph, options) {
-        Err(NetworkError::Gpu(GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. })) => return Ok(None),
+        Err(NetworkError::NoRoom { .. }) => return Ok(None),
         made => made?,
     };
     training.load(&weights)?;
     let net = question.space.supernet(question.size, CHANNELS, training.classes());
     let full = net.shapes(&net.full());
-    let images = vec![0.5; (batch * question.size * question.size * 4) as usize];
+    let images = vec![0.5; batch as usize * (question.size * question.size * 4) as usize];
     let labels: Vec<u32> = (0..batch).map(|n| n % training.classes()).collect();
     let control = Control { learning_rate: 0.0, statistics_rate: 0.1, clip_norm: 0.0, step: 1.0 };
     training.step(&images, &labels, &vec![full.as_slice(); batch as usize], control);

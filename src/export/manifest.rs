@@ -2,9 +2,9 @@
 
 use super::ExportError;
 use super::folder::MAX_FILE_BYTES;
+use crate::digest::sha256;
 use crate::model::read;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -38,10 +38,14 @@ struct Entry {
     sha256: String,
 }
 
+/// Whether this is a manifest, for `formats`.
+pub(crate) fn reads_manifest(bytes: &[u8]) -> bool {
+    Manifest::parse(bytes).is_ok()
+}
+
 impl Entry {
     fn of(bytes: &[u8]) -> Self {
-        let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { bytes: bytes.len() as u64, sha256 }
+        Self { bytes: bytes.len() as u64, sha256: sha256(bytes) }
     }
 }
 
@@ -60,18 +64,20 @@ impl Manifest {
     /// The manifest of an exported folder: it lists what an export has, and nothing outside the folder.
     pub(super) fn open(folder: &Path) -> Result<Self, ExportError> {
         let path = folder.join(MANIFEST);
-        let bytes = read(&path, MAX_BYTES)?;
-        let damaged = |reason: String| ExportError::Damaged { path: path.clone(), reason };
-        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        Self::parse(&read(&path, MAX_BYTES)?).map_err(|reason| ExportError::Damaged { path, reason })
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if manifest.version != VERSION {
-            return Err(damaged(format!("version {} is not {VERSION}, which this program reads", manifest.version)));
+            return Err(format!("version {} is not {VERSION}, which this program reads", manifest.version));
         }
         if let Some(name) = ALWAYS.iter().find(|name| !manifest.has(name)) {
-            return Err(damaged(format!("it does not list {name}")));
+            return Err(format!("it does not list {name}"));
         }
         let known = |name: &&String| ALWAYS.contains(&name.as_str()) || MORE.contains(&name.as_str());
         match manifest.files.keys().find(|name| !known(name)) {
-            Some(name) => Err(damaged(format!("it lists {name:?}, which no export has"))),
+            Some(name) => Err(format!("it lists {name:?}, which no export has")),
             None => Ok(manifest),
         }
     }

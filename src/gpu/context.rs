@@ -88,6 +88,8 @@ struct Inner {
     held_bytes: Arc<AtomicU64>,
     /// `u64::MAX` where none is refused.
     allocations_left: AtomicU64,
+    /// Bytes that may be held.
+    most_bytes: AtomicU64,
 }
 
 /// What the device said of itself first, and whether it is gone: after that its errors say little.
@@ -177,6 +179,7 @@ impl Gpu {
             fault,
             held_bytes: Arc::default(),
             allocations_left: AtomicU64::new(u64::MAX),
+            most_bytes: AtomicU64::new(u64::MAX),
         }))
     }
 
@@ -237,6 +240,12 @@ impl Gpu {
         self.device().destroy();
     }
 
+    /// Refuses allocations of which this program would hold more bytes than these, as a smaller device does. For
+    /// tests of what fits.
+    pub fn refuse_allocations_above(&self, bytes: u64) {
+        self.0.most_bytes.store(bytes, Ordering::Relaxed);
+    }
+
     /// New memory of `bytes`, rounded up to whole vectors and filled with zeros.
     pub fn allocate(&self, name: &str, bytes: u64) -> Result<Buf, GpuError> {
         let bytes = bytes.max(16).next_multiple_of(16);
@@ -255,6 +264,9 @@ impl Gpu {
         let out_of_memory = || GpuError::OutOfMemory { name: name.to_owned(), bytes: size, held: self.held_bytes() };
         let last = |left: u64| if left == u64::MAX { None } else { left.checked_sub(1) };
         if self.0.allocations_left.try_update(Ordering::Relaxed, Ordering::Relaxed, last) == Err(0) {
+            return Err(out_of_memory());
+        }
+        if self.held_bytes().saturating_add(size) > self.0.most_bytes.load(Ordering::Relaxed) {
             return Err(out_of_memory());
         }
         let scope = self.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);

@@ -29,9 +29,7 @@ pub enum GpuError {
         reason: String,
     },
     /// One buffer over the device's limit.
-    #[error(
-        "buffer {name} needs {bytes} bytes, and this device binds at most {limit}; use a smaller batch or image size"
-    )]
+    #[error("buffer {name} needs {bytes} bytes, and this device binds at most {limit}")]
     TooLarge {
         /// What it would hold.
         name: String,
@@ -43,7 +41,7 @@ pub enum GpuError {
     /// No memory left.
     #[error(
         "the device has no room for {name} of {bytes} bytes beside the {held} that it holds for this program; close \
-         what else uses it, or take a smaller batch (`train.batch`) or image size"
+         what else uses it"
     )]
     OutOfMemory {
         /// What it would hold.

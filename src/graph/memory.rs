@@ -2,7 +2,7 @@
 
 use super::plan::{Access, Slots, Value};
 use super::record::{Recorder, scratch_bytes};
-use super::session::NetworkError;
+use super::session::{NetworkError, Training, TrainingOptions};
 use super::{Graph, Weights, statistics_bytes};
 use crate::gpu::{Buf, Gpu, GpuError};
 use crate::kernels::optimizer::{BLOCK, Control};
@@ -32,7 +32,7 @@ impl Footprint {
 
 /// Bytes of a buffer of all parameters.
 pub(super) fn parameter_bytes(graph: &Graph) -> u64 {
-    u64::from(graph.blocks() * BLOCK) * 16
+    u64::from(graph.blocks()) * u64::from(BLOCK) * 16
 }
 
 /// The buffers of a session.
@@ -57,7 +57,7 @@ impl Plan {
             images,
             group_images,
             slots: Slots::assign(actions, &kept, |value| Map::bytes_of(shape(graph, images, value))),
-            scratch: scratch_bytes(graph, tuning, images),
+            scratch: scratch_bytes(graph, tuning, [images, group_images]),
             params: parameter_bytes(graph),
             moments: statistics(3),
             running: statistics(2),
@@ -72,6 +72,52 @@ impl Plan {
             state: state.iter().sum(),
             scratch: self.scratch,
             largest: all.copied().max().unwrap_or(0),
+        }
+    }
+}
+
+/// What would fit of a training that does not, as far as is known from what the device gave before it refused.
+pub(super) fn what_fits(graph: &Graph, options: &TrainingOptions, refusal: &GpuError, held_before: u64) -> Fits {
+    let (room, limit) = match *refusal {
+        GpuError::TooLarge { limit, .. } => (u64::MAX, limit),
+        GpuError::OutOfMemory { held, .. } => (held.saturating_sub(held_before), u64::MAX),
+        _ => (0, 0),
+    };
+    let fits = |graph: &Graph, batch: u32| {
+        let needs = Training::needs(graph, &TrainingOptions { batch, ..*options });
+        needs.bytes() <= room && needs.largest <= limit
+    };
+    let halves = |full: u32| std::iter::successors(Some(full / 2), |half| Some(half / 2)).take_while(|half| *half > 0);
+    let size = graph.tensors[Graph::IMAGES].size;
+    let smaller = |to: u32| {
+        let mut graph = graph.clone();
+        graph.tensors.iter_mut().for_each(|tensor| tensor.size = (tensor.size * to).div_ceil(size));
+        graph
+    };
+    Fits {
+        batch: halves(options.batch).find(|batch| fits(graph, *batch)),
+        size: halves(size).find(|to| fits(&smaller(*to), options.batch)),
+    }
+}
+
+/// What would fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fits {
+    /// Images of a step, by halving them.
+    pub batch: Option<u32>,
+    /// Pixels a side, about, by halving them.
+    pub size: Option<u32>,
+}
+
+impl std::fmt::Display for Fits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.batch, self.size) {
+            (Some(batch), Some(size)) => {
+                write!(f, "batches of {batch} images (`train.batch`) would fit, or images of about {size} px (--size)")
+            }
+            (Some(batch), None) => write!(f, "batches of {batch} images (`train.batch`) would fit"),
+            (None, Some(size)) => write!(f, "images of about {size} px (--size) would fit"),
+            (None, None) => write!(f, "neither smaller batches nor smaller images alone are sure to fit"),
         }
     }
 }

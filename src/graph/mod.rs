@@ -15,7 +15,7 @@ mod session; // programs for training, scoring and deployment
 
 pub use fold::{Folded, Fused, fuse};
 pub use lower::lower;
-pub use memory::Footprint;
+pub use memory::{Fits, Footprint};
 pub use params::{Active, Param, Role, Weights, initial_weights};
 pub use plan::{Slots, Value};
 pub use session::{BatchStatistics, Deployed, NetworkError, Scoring, Totals, Training, TrainingOptions};
@@ -176,7 +176,7 @@ impl Graph {
 
     /// Values in the buffer of all its parameters.
     pub fn values(&self) -> usize {
-        (self.blocks() * BLOCK * 4) as usize
+        self.blocks() as usize * (BLOCK * 4) as usize
     }
 
     /// Quads of the statistics before `index`, each padded to the alignment of bindings.

@@ -1,6 +1,7 @@
 //! Parameters in one buffer, each tensor from a block of its own, and prefixes of them.
 
 use super::Graph;
+use crate::digest::hex;
 use crate::kernels::RowId;
 use crate::kernels::optimizer::{BLOCK, Tensor as StepTensor};
 use crate::rng::{Purpose, stream};
@@ -153,7 +154,7 @@ impl Weights {
         for values in std::iter::once(&self.values).chain(&self.running) {
             hasher.update(bytemuck::cast_slice(values));
         }
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hasher.finalize())
     }
 
     /// The weights that `small`, a sub-network, has in `large`: prefixes of channels, centres of kernels.

@@ -265,19 +265,20 @@ struct DenseOperands<'a> {
 }
 
 /// Bytes of the room for parts that any operation needs, `images` at a time.
-pub(super) fn scratch_bytes(graph: &Graph, tuning: &Tuning, images: u32) -> u64 {
+pub(super) fn scratch_bytes(graph: &Graph, tuning: &Tuning, [images, group_images]: [u32; 2]) -> u64 {
+    let product = |a: u32, b: u32| u64::from(a) * u64::from(b);
     let quads = graph.ops.iter().map(|op| match op {
-        Op::Conv { conv, .. } => conv::weight_parts(tuning, conv, images) * conv.weight_quads(),
-        Op::Linear { conv, .. } => conv::weight_parts(tuning, conv, 1) * conv.weight_quads(),
+        Op::Conv { conv, .. } => product(conv::weight_parts(tuning, conv, images), conv.weight_quads()),
+        Op::Linear { conv, .. } => product(conv::weight_parts(tuning, conv, 1), conv.weight_quads()),
         Op::Depthwise { depthwise, .. } => {
-            depthwise::weight_parts(tuning, depthwise, images) * depthwise.weight_quads()
+            product(depthwise::weight_parts(tuning, depthwise, images), depthwise.weight_quads())
         }
         Op::Norm { z, .. } => {
             let tensor = &graph.tensors[*z];
             let shape = [images, tensor.size, tensor.size, tensor.channels];
-            norm::statistics_quads(tuning, shape).max(norm::backward_quads(tuning, shape))
+            u64::from(norm::statistics_quads(tuning, shape, group_images).max(norm::backward_quads(tuning, shape)))
         }
         Op::Pool { .. } | Op::Excite { .. } => 0,
     });
-    u64::from(quads.max().unwrap_or(0).max(reduce::NORM_PARTS)) * 16
+    quads.max().unwrap_or(0).max(u64::from(reduce::NORM_PARTS)) * 16
 }

@@ -1,7 +1,7 @@
 //! Programs of a graph: training steps, scoring of many sub-networks in one pass, deployment.
 
 use super::fold::{Fused, fuse};
-use super::memory::{Footprint, Memory, Plan, parameter_bytes};
+use super::memory::{Fits, Footprint, Memory, Plan, parameter_bytes, what_fits};
 use super::plan::{Access, Value};
 use super::record::{Mode, Recorder};
 use super::{Graph, Op, Weights};
@@ -19,6 +19,16 @@ pub enum NetworkError {
     /// The device refused.
     #[error(transparent)]
     Gpu(#[from] GpuError),
+    /// A training that the device has no room for.
+    #[error("{source}; of a training in batches of {batch}, {fits}")]
+    NoRoom {
+        /// What the device said.
+        source: GpuError,
+        /// Images of a step.
+        batch: u32,
+        /// What would fit.
+        fits: Fits,
+    },
     /// Weights of another network.
     #[error("the weights have {got} values, the network {expected}")]
     Weights {
@@ -96,7 +106,22 @@ impl Training {
     }
 
     /// Allocates and records everything once.
+    ///
+    /// # Errors
+    /// `NetworkError::NoRoom` says what would fit; the statistics of a smaller batch are others, so none is taken
+    /// unasked.
     pub fn new(gpu: &Gpu, graph: Graph, options: TrainingOptions) -> Result<Self, NetworkError> {
+        let held = gpu.held_bytes();
+        Self::make(gpu, graph.clone(), options).map_err(|error| match error {
+            source @ (GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. }) => {
+                let fits = what_fits(&graph, &options, &source, held);
+                NetworkError::NoRoom { source, batch: options.batch, fits }
+            }
+            error => error.into(),
+        })
+    }
+
+    fn make(gpu: &Gpu, graph: Graph, options: TrainingOptions) -> Result<Self, GpuError> {
         let TrainingOptions { batch, rule, smoothing, statistics, tuning } = options;
         let mode = match statistics {
             BatchStatistics::OfBatch => Mode::Batch,

@@ -49,14 +49,15 @@ impl Norm {
     }
 }
 
-/// Chunks of an image's rows that a reduction over a map of this shape is computed in.
-fn chunks(tuning: &Tuning, [images, height, _, channels]: [u32; 4]) -> u32 {
-    (tuning.reduction / (channels.div_ceil(4) * images)).clamp(1, height)
+/// Chunks of an image's rows that a reduction over a map of this shape is computed in. They follow from the images of
+/// a group alone: how many groups a pass holds may not change the order of a sum.
+fn chunks(tuning: &Tuning, group_images: u32, [_, height, _, channels]: [u32; 4]) -> u32 {
+    (tuning.reduction / (channels.div_ceil(4) * group_images)).clamp(1, height)
 }
 
 /// Workgroups of a reduction: lanes over quads and chunks of one image.
-fn reduction_groups(tuning: &Tuning, z: &Map) -> [u32; 3] {
-    [(z.quads() * chunks(tuning, z.shape())).div_ceil(tuning.lanes), 1, z.images]
+fn reduction_groups(tuning: &Tuning, z: &Map, chunks: u32) -> [u32; 3] {
+    [(z.quads() * chunks).div_ceil(tuning.lanes), 1, z.images]
 }
 
 #[repr(C)]
@@ -96,15 +97,15 @@ pub struct Statistics<'a> {
     pub running: &'a Buf,
 }
 
-/// Quads of the room that `statistics` of a map of this shape needs for its parts.
-pub fn statistics_quads(tuning: &Tuning, shape: [u32; 4]) -> u32 {
-    shape[0] * chunks(tuning, shape) * 3 * shape[3].div_ceil(4)
+/// Quads of the room that `statistics` of a map of this shape, in groups of so many images, needs for its parts.
+pub fn statistics_quads(tuning: &Tuning, shape: [u32; 4], group_images: u32) -> u32 {
+    shape[0] * chunks(tuning, group_images, shape) * 3 * shape[3].div_ceil(4)
 }
 
 /// Appends the statistics of a batch, in two launches.
 pub fn statistics(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widths, io: Statistics) {
     let groups = io.z.images / norm.group_images;
-    let (quads, chunks) = (norm.quads(), chunks(tuning, io.z.shape()));
+    let (quads, chunks) = (norm.quads(), chunks(tuning, norm.group_images, io.z.shape()));
     let params = StatisticsParams {
         height: io.z.height,
         width: io.z.width,
@@ -119,7 +120,7 @@ pub fn statistics(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Wi
         overrides: vec![("LANES", tuning.lanes)],
         params: bytes_of(&params).to_vec(),
         bindings: vec![("widths", widths.buf.clone()), ("z", io.z.buf.clone()), ("partial", io.partial.clone())],
-        groups: reduction_groups(tuning, io.z),
+        groups: reduction_groups(tuning, io.z, chunks),
         work: Work { flops: 4 * io.z.len(), bytes: io.z.buf.bytes() },
     });
     let params = MomentsParams {
@@ -285,13 +286,13 @@ struct BackwardApplyParams {
 
 /// Quads of the room that `backward` of a map of this shape needs for its parts.
 pub fn backward_quads(tuning: &Tuning, shape: [u32; 4]) -> u32 {
-    shape[0] * chunks(tuning, shape) * 2 * shape[3].div_ceil(4)
+    shape[0] * chunks(tuning, shape[0], shape) * 2 * shape[3].div_ceil(4)
 }
 
 /// Appends the gradients of `affine` and of `z`, in three launches.
 pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widths, io: Backward) {
     assert!(!norm.normalise || norm.group_images == io.z.images, "a training batch is one group");
-    let (quads, chunks) = (norm.quads(), chunks(tuning, io.z.shape()));
+    let (quads, chunks) = (norm.quads(), chunks(tuning, io.z.images, io.z.shape()));
     let (normalise, activation) = (u32::from(norm.normalise), activation_code(norm.activation));
     let kept_row = widths.at(norm.kept);
     let reduce = BackwardReduceParams {
@@ -317,7 +318,7 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widt
             ("affine", io.affine.clone()),
             ("partial", io.partial.clone()),
         ],
-        groups: reduction_groups(tuning, io.z),
+        groups: reduction_groups(tuning, io.z, chunks),
         work: Work { flops: 10 * io.z.len(), bytes: 2 * io.z.buf.bytes() },
     });
     let affine = BackwardAffineParams { images: io.z.images, quads, filters: norm.filters, chunks, kept_row };

@@ -119,6 +119,7 @@ impl Run<'_> {
             observer: &mut observer,
         });
         let FolderObserver { candidates, iterates, fault, .. } = observer;
+        self.tell_passes(known);
         if let Some(fault) = fault {
             return Err(fault);
         }

@@ -95,11 +95,18 @@ impl RunError {
         matches!(self.root().gpu(), Some(GpuError::Lost { .. }))
     }
 
+    /// Whether less at a time may fit into the device's memory.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        matches!(self.root().gpu(), Some(GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. }))
+    }
+
     fn gpu(&self) -> Option<&GpuError> {
         match self {
             Self::Gpu(error)
-            | Self::Network(NetworkError::Gpu(error))
-            | Self::Train(TrainError::Network(NetworkError::Gpu(error))) => Some(error),
+            | Self::Network(NetworkError::Gpu(error) | NetworkError::NoRoom { source: error, .. })
+            | Self::Train(TrainError::Network(NetworkError::Gpu(error) | NetworkError::NoRoom { source: error, .. })) => {
+                Some(error)
+            }
             _ => None,
         }
     }

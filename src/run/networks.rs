@@ -9,7 +9,7 @@ use super::events::{Event, Phase};
 use super::page;
 use super::records::{Scores, Thoroughness};
 use super::result::{Accuracy, ComparedNetwork, FoundNetwork, ResultBudget};
-use super::scorer::RecordedScorer;
+use super::scorer::{Passes, RecordedScorer};
 use super::search::Run;
 use super::training::{REPORT_RECALIBRATION, Trained};
 use crate::graph::Weights;
@@ -24,6 +24,7 @@ pub(super) struct Known<'a> {
     pub(super) table: &'a Table,
     pub(super) shared: &'a Weights,
     pub(super) scores: &'a Scores<'a>,
+    pub(super) passes: &'a Passes,
 }
 
 /// What a comparison is made for.
@@ -43,11 +44,19 @@ fn hits(evaluation: &Evaluation, labels: &[u32]) -> Vec<bool> {
 }
 
 impl Run<'_> {
+    /// Tells what scoring had to remark.
+    pub(super) fn tell_passes(&mut self, known: &Known<'_>) {
+        for text in known.passes.take_notes() {
+            self.listener.event(&Event::Note { text });
+        }
+    }
+
     /// Scores on all held-out images after a thorough recalibration.
-    pub(super) fn shared_score(&self, known: &Known<'_>, arch: &Arch) -> Result<Score, RunError> {
+    pub(super) fn shared_score(&mut self, known: &Known<'_>, arch: &Arch) -> Result<Score, RunError> {
         let held_out = self.prepared.holdout.len() as u32;
         let on = Thoroughness { recalibration: REPORT_RECALIBRATION, held_out };
         let scores = RecordedScorer::new(self.prepared, known, self.stop, on).score(std::slice::from_ref(arch));
+        self.tell_passes(known);
         Ok(self.unless_stopped(scores.map_err(RunError::Other))?[0])
     }
 
@@ -207,7 +216,7 @@ impl Run<'_> {
     }
 
     /// The best of as many random networks as the search scored, at the same budget; `None` where all measure more.
-    fn best_random(&self, rival: &Rival, known: &Known<'_>) -> Result<Option<Arch>, RunError> {
+    fn best_random(&mut self, rival: &Rival, known: &Known<'_>) -> Result<Option<Arch>, RunError> {
         let prepared = self.prepared;
         let strategy = Random { samples: rival.scored, seed: self.config.seed, width_step: GRID };
         let outcome = strategy.search(Problem {
@@ -218,6 +227,7 @@ impl Run<'_> {
             scorer: &mut RecordedScorer::new(prepared, known, self.stop, sampled(prepared)),
             observer: &mut (),
         });
+        self.tell_passes(known);
         if let Err(SearchError::OutOfReach { .. }) = outcome {
             return Ok(None);
         }

@@ -6,16 +6,50 @@ use super::prepare::Prepared;
 use super::records::Thoroughness;
 use super::stop::Stop;
 use crate::graph::{Scoring, Weights};
+use crate::kernels::Map;
 use crate::search::{BoxError, Score, Scorer};
 use crate::space::{Arch, LayerShape, Supernet};
 use crate::task;
 use crate::train::Recalibration;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 
 /// Bytes of one feature map at most: WebGPU's smallest limit of a binding, halved.
 const MAP_BYTES: u64 = 64 << 20;
 /// Networks of a pass at most.
 const GROUPS: u32 = 8;
+
+/// How many networks a run's passes hold. Each has its own statistics, so fewer at a time change no bit: where the
+/// device has no room, half as many are tried.
+pub(super) struct Passes {
+    most: Cell<u32>,
+    /// Remarks for the user, to be told where there is a listener.
+    notes: RefCell<Vec<String>>,
+}
+
+impl Default for Passes {
+    fn default() -> Self {
+        Self { most: Cell::new(GROUPS), notes: RefCell::default() }
+    }
+}
+
+impl Passes {
+    /// Half of `groups` from now on; `false` where there is no half.
+    fn halve(&self, groups: u32, error: &RunError) -> bool {
+        let half = groups / 2;
+        if half == 0 {
+            return false;
+        }
+        self.most.set(half);
+        self.notes.borrow_mut().push(format!("{error}; going on with {half} networks scored at a time, not {groups}"));
+        true
+    }
+
+    /// What has not been told yet.
+    pub(super) fn take_notes(&self) -> Vec<String> {
+        self.notes.take()
+    }
+}
 
 /// Scores networks on held-out images after recalibration on training images.
 struct SharedScorer {
@@ -29,20 +63,32 @@ struct SharedScorer {
 }
 
 impl SharedScorer {
-    /// Makes the passes ready; images are rendered once.
-    fn new(prepared: &Prepared, weights: &Weights, thoroughness: Thoroughness) -> Result<Self, RunError> {
-        let recalibration = Recalibration { images: &prepared.train, count: thoroughness.recalibration }.indices();
-        let held_out = Recalibration { images: &prepared.holdout, count: thoroughness.held_out }.indices();
+    /// Images of a network in a pass, and networks of a pass if there is room for them.
+    fn sizes(prepared: &Prepared, thoroughness: Thoroughness) -> [u32; 2] {
         let per_image = prepared
             .graph
             .tensors
             .iter()
-            .map(|t| u64::from(t.size * t.size * t.channels.div_ceil(4) * 16))
+            .map(|t| Map::bytes_of([1, t.size, t.size, t.channels]))
             .max()
             .expect("a graph has tensors");
         let most = (MAP_BYTES / per_image).max(1) as u32;
-        let group_images = (recalibration.len() as u32).min(held_out.len() as u32).min(256).min(most);
-        let groups = (most / group_images).clamp(1, GROUPS);
+        let images = |images: &crate::data::Images, count: u32| count.min(images.len() as u32);
+        let recalibration = images(&prepared.train, thoroughness.recalibration);
+        let held_out = images(&prepared.holdout, thoroughness.held_out);
+        let group_images = recalibration.min(held_out).min(256).min(most);
+        [(most / group_images).clamp(1, GROUPS), group_images]
+    }
+
+    /// Makes passes of `groups` networks ready; images are rendered once.
+    fn new(
+        prepared: &Prepared,
+        weights: &Weights,
+        thoroughness: Thoroughness,
+        [groups, group_images]: [u32; 2],
+    ) -> Result<Self, RunError> {
+        let recalibration = Recalibration { images: &prepared.train, count: thoroughness.recalibration }.indices();
+        let held_out = Recalibration { images: &prepared.holdout, count: thoroughness.held_out }.indices();
         let scoring = Scoring::new(&prepared.gpu, prepared.graph.clone(), &prepared.tuning, [groups, group_images])?;
         scoring.load(weights)?;
 
@@ -110,6 +156,14 @@ impl<'a> RecordedScorer<'a> {
         Self { prepared, known, stop, on, live: None }
     }
 
+    fn pass(&mut self, sizes: [u32; 2], archs: &[Arch]) -> Result<Vec<Score>, RunError> {
+        let live = match &mut self.live {
+            Some(live) => live,
+            none => none.insert(SharedScorer::new(self.prepared, self.known.shared, self.on, sizes)?),
+        };
+        live.pass(archs)
+    }
+
     /// Scores what is not known, in passes of as many as fit, and writes each pass down.
     fn score_missing(&mut self, archs: &[Arch]) -> Result<(), RunError> {
         let unknown = |arch: &&Arch| self.known.scores.get(self.on, arch.values()).is_none();
@@ -119,14 +173,17 @@ impl<'a> RecordedScorer<'a> {
             if self.stop.look() {
                 return Err(RunError::Stopped { folder: PathBuf::new() });
             }
-            let live = match &mut self.live {
-                Some(live) => live,
-                none => none.insert(SharedScorer::new(self.prepared, self.known.shared, self.on)?),
-            };
-            let (now, later) = rest.split_at(rest.len().min(live.scoring.groups() as usize));
-            let scores = live.pass(now)?;
-            self.known.scores.note(self.on, now.iter().map(Arch::values).zip(scores))?;
-            rest = later;
+            let [fitting, group_images] = SharedScorer::sizes(self.prepared, self.on);
+            let groups = fitting.min(self.known.passes.most.get());
+            let (now, later) = rest.split_at(rest.len().min(groups as usize));
+            match self.pass([groups, group_images], now) {
+                Ok(scores) => {
+                    self.known.scores.note(self.on, now.iter().map(Arch::values).zip(scores))?;
+                    rest = later;
+                }
+                Err(error) if error.is_out_of_memory() && self.known.passes.halve(groups, &error) => self.live = None,
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

@@ -9,12 +9,13 @@ use super::environment::Environment;
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
 use super::folder::{Folder, FolderError};
-use super::networks::Rival;
+use super::networks::{Known, Rival};
 use super::origin;
 use super::page;
 use super::prepare::{Prepared, prepare, space};
 use super::records::{Log, Measurements, Scores};
 use super::result::{RunResult, Seconds};
+use super::scorer::Passes;
 use super::stop::Stop;
 use crate::graph::initial_weights;
 use crate::report;
@@ -61,6 +62,7 @@ pub fn resume(path: &Path, environment: Environment, listener: &mut dyn Listener
         return attempts.run(prepared, listener);
     };
     let size = config.size.unwrap_or(recorded.size);
+    recorded.validate_size("state/started.json", size)?;
     let mut prepared = prepare(&config, (recorded, size), &environment.open, listener)?;
     origin::check_data(&folder, &prepared)?;
     if *prepared.gpu.adapter() == env.adapter {
@@ -170,7 +172,8 @@ impl Run<'_> {
         let table = self.table()?;
         let shared = self.supernet(&untrained)?;
         let scores = Scores::open(self.folder, &shared.fingerprint())?;
-        let known = super::networks::Known { meter: &meter, table: &table, shared: &shared, scores: &scores };
+        let passes = Passes::default();
+        let known = Known { meter: &meter, table: &table, shared: &shared, scores: &scores, passes: &passes };
         let (initial, outcome, scored) = self.descend(&known, &limits)?;
 
         let mut networks = Vec::new();

@@ -4,6 +4,8 @@ use crate::harness::gpu;
 use netadapt::check::{Setting, checks};
 use netadapt::doctor::{Question, Report, examine};
 use netadapt::gpu::{Gpu, Kernel, Options};
+use netadapt::graph::{BatchStatistics, NetworkError, Training, TrainingOptions, lower};
+use netadapt::kernels::optimizer::Rule;
 use netadapt::kernels::{self, Tuning};
 use netadapt::run::RunError;
 use netadapt::space::Space;
@@ -77,6 +79,46 @@ fn a_device_that_works_is_described() {
     assert!(report.memory.device_gave >= report.memory.needs[0].footprint.bytes());
     let says = report.warnings().iter().any(|warning| warning.contains("software adapter"));
     assert_eq!(says, report.adapter.is_software());
+}
+
+/// What a training is said to need is what it holds; without room for it the error says what would fit, and that does.
+#[test]
+fn what_would_fit_fits() {
+    let gpu = own_device();
+    let space = Space::open("tiny").expect("a preset");
+    let net = space.supernet(28, 3, 10);
+    let graph = lower(&net, &net.full());
+    let tuning = Tuning::for_adapter(gpu.adapter());
+    let rule = Rule::Sgd { momentum: 0.9, decay: 0.0 };
+    let options = |batch| TrainingOptions { batch, rule, smoothing: 0.0, statistics: BatchStatistics::OfBatch, tuning };
+    let needs = |batch| Training::needs(&graph, &options(batch)).bytes();
+    let before = gpu.held_bytes();
+    let training = Training::new(&gpu, graph.clone(), options(64)).expect("there is room");
+    let held = gpu.held_bytes() - before;
+    assert_eq!(training.footprint().bytes(), needs(64));
+    // Labels, losses and tables are not planned: some kilobytes.
+    assert!(held >= needs(64) && held < needs(64) + (100 << 10), "{held} of {}", needs(64));
+    drop(training);
+    assert_eq!(gpu.held_bytes(), before, "what is dropped is given back");
+
+    let mut sizes = Vec::new();
+    for room in [needs(40), needs(20), needs(3)] {
+        gpu.refuse_allocations_above(before + room);
+        let error = Training::new(&gpu, graph.clone(), options(64)).err().expect("there is no room");
+        let text = error.to_string();
+        let NetworkError::NoRoom { fits, .. } = error else { panic!("{text}") };
+        // What the device gave before it refused is less than what there is.
+        let batch = fits.batch.expect("a smaller batch fits");
+        assert!(text.contains(&format!("batches of {batch} images")), "{text}");
+        assert!(needs(batch) <= room && needs(batch * 8) > room, "{batch} in {room}");
+        Training::new(&gpu, graph.clone(), options(batch)).expect("it fits");
+        if let Some(size) = fits.size {
+            let smaller = space.supernet(size, 3, 10);
+            Training::new(&gpu, lower(&smaller, &smaller.full()), options(64)).expect("it fits");
+            sizes.push(size);
+        }
+    }
+    assert!(sizes.contains(&14), "{sizes:?}");
 }
 
 /// Without memory there is less to say, and no error.

@@ -4,6 +4,7 @@ use crate::harness::gpu;
 use crate::hostile;
 use crate::memory::peak;
 use netadapt::data::{Images, Normalisation, Sample};
+use netadapt::digest::sha256;
 use netadapt::export::{ExportError, Facts, Format, OnnxOptions, Options, verify, write};
 use netadapt::graph::{initial_weights, lower};
 use netadapt::kernels::Tuning;
@@ -13,7 +14,6 @@ use netadapt::space::spec::PRESETS;
 use netadapt::space::{Arch, LayerShape, Shortcut, Space, WidthDistribution, WidthSampler};
 use netadapt::train::evaluate;
 use rand::RngExt;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -241,8 +241,7 @@ fn replace(out: &Path, name: &str, bytes: &[u8]) {
     let path = out.join("manifest.json");
     let mut manifest: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&path).expect("the manifest is there")).expect("JSON");
-    let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    manifest["files"][name] = serde_json::json!({ "bytes": bytes.len(), "sha256": sum });
+    manifest["files"][name] = serde_json::json!({ "bytes": bytes.len(), "sha256": sha256(bytes) });
     std::fs::write(path, manifest.to_string()).expect("a file can be written");
 }
 

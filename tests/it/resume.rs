@@ -5,6 +5,7 @@
 
 use crate::scene::Scene;
 use netadapt::data::{self, Format, Images};
+use netadapt::digest::sha256;
 use netadapt::disk::{Disk, SystemDisk};
 use netadapt::gpu::{Gpu, Options};
 use netadapt::graph::{initial_weights, lower};
@@ -14,7 +15,6 @@ use netadapt::run::{self, Comparison, Config, Environment, Event, Listener, RunE
 use netadapt::space::Space;
 use netadapt::train::{Advance, TrainError, Trainer, TrainerOptions};
 use rand::RngExt;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -44,8 +44,7 @@ fn outcome(run: &Path) -> Outcome {
             if path.is_dir() {
                 folders.push(path);
             } else if name.ends_with(".safetensors") || name.ends_with(".csv") {
-                let sum = Sha256::digest(std::fs::read(&path).expect("a file"));
-                let sum = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+                let sum = sha256(&std::fs::read(&path).expect("a file"));
                 files.insert(path.strip_prefix(run).expect("it is inside").display().to_string(), sum);
             }
         }
@@ -463,6 +462,45 @@ fn an_allocation_that_is_refused_is_an_error_in_words() {
     }
     assert!(refusals > 5, "{refusals}");
     assert_eq!(without_latency(outcome(&config.out)), wanted);
+}
+
+/// Without room for all networks of a pass fewer are scored at a time: the same bits, and a remark.
+#[test]
+fn scoring_goes_on_with_fewer_networks_at_a_time() {
+    let scene = Scene::new();
+    let small = |out: &str| Config { compare: Vec::new(), ..config(&scene, out, "80%MAC") };
+    let whole = small("reference");
+    run::search(&whole, environment(), &mut ()).expect("it ends well");
+    let (wanted, replay) = (without_latency(outcome(&whole.out)), whole.out.join("measurements.jsonl"));
+    /// Takes the device's memory away when the search begins, and gives it back when it was missed.
+    struct Starve(Gpu, u64, Vec<String>);
+    impl Listener for Starve {
+        fn event(&mut self, event: &Event) {
+            match event {
+                Event::Begin { phase: run::Phase::Search } => self.0.refuse_allocations_above(self.1),
+                Event::Note { text } => self.2.push(text.clone()),
+                Event::End { phase: run::Phase::Search, .. } => self.0.refuse_allocations_above(u64::MAX),
+                _ => {}
+            }
+        }
+    }
+    let starved = |name: &str, bytes: u64| {
+        let config = Config { replay: Some(replay.clone()), ..small(name) };
+        let gpu = Gpu::open(Options::default()).expect("an adapter");
+        let mut starve = Starve(gpu.clone(), bytes, Vec::new());
+        let result = run::search(&config, Environment::from(gpu), &mut starve);
+        (config, result, starve.2)
+    };
+    let mut halvings = Vec::new();
+    for kilobytes in [1500, 1000, 700, 400] {
+        let (config, result, notes) = starved(&format!("starved-{kilobytes}"), kilobytes << 10);
+        halvings.push(notes.iter().filter(|note| note.contains("networks scored at a time")).count());
+        match result {
+            Ok(_) => assert_eq!(without_latency(outcome(&config.out)), wanted, "{kilobytes} kB, {notes:?}"),
+            Err(error) => assert!(words(&error).contains("no room for"), "{}", words(&error)),
+        }
+    }
+    assert!(halvings.contains(&1) && halvings.contains(&2), "{halvings:?}");
 }
 
 fn netadapt(arguments: &[&str]) -> Command {

@@ -23,5 +23,6 @@ pub mod model; // a network that exists, as files
 pub mod export; // a network leaves home
 pub mod report; // a run as one page
 pub mod run; // the three steps in order, kept in a folder
+pub mod formats; // what the programs read, as functions of bytes
 pub mod doctor; // what may go wrong on this machine
 pub mod cli; // the command line, the only place that prints

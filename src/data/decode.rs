@@ -80,8 +80,17 @@ pub struct Stored {
 /// # Errors
 /// The file with the reason: unreadable, not PNG or JPEG, cut short, or too large.
 pub fn decode(path: &Path, format: Format) -> Result<Stored, BadFile> {
-    let bad = |reason| BadFile { path: path.to_owned(), reason };
-    let (image, orientation) = read(path).map_err(bad)?;
+    load(path)
+        .and_then(|bytes| decode_bytes(&bytes, format))
+        .map_err(|reason| BadFile { path: path.to_owned(), reason })
+}
+
+/// The same of a file's content.
+///
+/// # Errors
+/// The reason in words.
+pub fn decode_bytes(bytes: &[u8], format: Format) -> Result<Stored, String> {
+    let (image, orientation) = read(bytes)?;
     let (width, height) = (image.width(), image.height());
     let short = width.min(height);
     let padded = short <= format.size;
@@ -116,7 +125,7 @@ pub fn detect_channels(dataset: &Dataset) -> Result<u32, DataError> {
     let looked_at = samples.len().min(CHANNEL_SAMPLES);
     for i in 0..looked_at {
         let path = &samples[i * samples.len() / looked_at].path;
-        let image = match read(path) {
+        let image = match load(path).and_then(|bytes| read(&bytes)) {
             Ok((image, _)) => image,
             Err(reason) => {
                 let first = vec![BadFile { path: path.clone(), reason }];
@@ -131,16 +140,19 @@ pub fn detect_channels(dataset: &Dataset) -> Result<u32, DataError> {
     Ok(1)
 }
 
+fn load(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|e| format!("cannot be read ({e})"))
+}
+
 /// A file's pixels as they lie in it, and how to turn them upright.
-fn read(path: &Path) -> Result<(DynamicImage, Orientation), String> {
-    let bytes = std::fs::read(path).map_err(|e| format!("cannot be read ({e})"))?;
+fn read(bytes: &[u8]) -> Result<(DynamicImage, Orientation), String> {
     if bytes.is_empty() {
         return Err("an empty file".to_owned());
     }
-    if bytes.starts_with(&[0xff, 0xd8]) && !jpeg_ends(&bytes) {
+    if bytes.starts_with(&[0xff, 0xd8]) && !jpeg_ends(bytes) {
         return Err("a jpeg that is cut short: its end marker is missing".to_owned());
     }
-    let mut reader = ImageReader::new(Cursor::new(bytes.as_slice())).with_guessed_format().expect("memory can be read");
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().expect("memory can be read");
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);

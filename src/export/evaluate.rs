@@ -13,6 +13,12 @@ use std::collections::HashMap;
 /// The values of all arrays that are alive at most: 128 MiB.
 const MAX_VALUES: usize = 1 << 24;
 
+/// Whether this is an ONNX model that gives logits of a grey image of 8 x 8 pixels, for `formats`.
+pub(crate) fn reads_onnx(bytes: &[u8]) -> bool {
+    let image = Array::new(vec![1, 1, 8, 8], vec![0.5; 64]).expect("the values fill the shape");
+    Evaluator::new(bytes).is_ok_and(|model| model.logits(&image).is_ok())
+}
+
 /// An ONNX model read from its bytes.
 pub(super) struct Evaluator {
     model: ModelProto,

@@ -8,12 +8,12 @@ mod proto; // the messages of ONNX
 mod nodes; // an architecture as nodes of ONNX
 mod onnx; // model.onnx
 mod array; // arrays and operations in plain loops
-mod evaluate; // an ONNX file run with them
+pub(crate) mod evaluate; // an ONNX file run with them
 mod golden; // samples that every form agrees on
 mod pytorch; // model.py
 mod describe; // metadata, config.json, labels.txt
 mod card; // README.md
-mod manifest; // manifest.json
+pub(crate) mod manifest; // manifest.json
 mod folder; // all of it, written and verified
 
 pub use card::Facts;

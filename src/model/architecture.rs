@@ -96,6 +96,7 @@ impl Architecture {
         self.space.validate_size("space", self.size)?;
         check(matches!(self.channels, 1 | 3), "channels", "must be 1 or 3")?;
         check((1..=MAX_CLASSES).contains(&self.classes.len()), "classes", "must be 1 to 65,536 names")?;
+        self.space.validate_classes("space", self.classes.len() as u32)?;
         let Normalisation { mean, std } = self.normalisation;
         check(mean.iter().all(|m| m.is_finite()), "normalisation.mean", "must be finite")?;
         check(std.iter().all(|s| s.is_finite() && *s > 0.0), "normalisation.std", "must be positive")?;

@@ -5,7 +5,7 @@
 mod config; // what a run was asked to do
 mod environment; // device, disk, a wish to stop
 mod prepare; // device, images, super-network
-mod origin; // what it was started with, for one that goes on
+pub(crate) mod origin; // what it was started with, for one that goes on
 mod search; // the run itself, and on from where it was stopped
 mod training; // trainings, with checkpoints
 mod descent; // budgets, table, search
@@ -13,8 +13,8 @@ mod networks; // networks found and compared
 mod cost; // measured and predicted resources, for the search
 mod scorer; // many networks scored in one pass
 mod compare; // what a search has to beat
-mod records; // what was measured and scored, read back
-mod snapshot; // a training as sections of a checkpoint
+pub(crate) mod records; // what was measured and scored, read back
+pub(crate) mod snapshot; // a training as sections of a checkpoint
 mod checkpoint; // files of sections with checksums
 mod folder; // the run's folder
 mod stop; // a wish to stop

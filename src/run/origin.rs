@@ -42,6 +42,25 @@ struct Started {
     space: Space,
 }
 
+impl Started {
+    /// What was read, if a network can be made of it.
+    fn valid(self) -> Result<Self, RunError> {
+        self.space.validate(STARTED)?;
+        Ok(self)
+    }
+}
+
+/// Whether this is the beginning of a run, for `formats`.
+pub(crate) fn reads_started(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Started>(bytes).is_ok_and(|started| started.valid().is_ok())
+}
+
+/// Whether this is `env.json` or `data.json` of a run, for `formats`.
+pub(crate) fn reads_surroundings(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Env>(bytes).is_ok_and(|env| env.tuning.is_usable())
+        || serde_json::from_slice::<DataRecord>(bytes).is_ok()
+}
+
 /// `env.json`.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Env {
@@ -94,7 +113,7 @@ pub struct Source {
 /// # Errors
 /// `FolderError` where there is no run, or a file of it cannot be read.
 pub fn source(run: &Path) -> Result<Source, RunError> {
-    let Started { config, space } = read_json(run, STARTED)?;
+    let Started { config, space } = read_json::<Started>(run, STARTED)?.valid()?;
     Ok(Source { config: Config { out: run.to_owned(), ..config }, space, data: read_json(run, "data.json")? })
 }
 
@@ -163,6 +182,7 @@ pub(super) fn read(folder: &Folder) -> Result<(Config, Option<(Space, Env)>), Ru
         Err(error) if error.is_missing() => return Ok((config, None)),
         Err(error) => return Err(error.into()),
     };
+    let started = started.valid()?;
     let value = |config: &Config| serde_json::to_value(config).expect("a configuration is plain data");
     let changes = changes(&value(&started.config), &value(&config));
     if !changes.is_empty() {

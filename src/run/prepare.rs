@@ -90,6 +90,7 @@ pub(super) fn prepare(
     let seconds = start.elapsed().as_secs_f64();
     listener.into_inner().event(&Event::End { phase: Phase::Images, seconds });
 
+    space.validate_classes(&config.space, dataset.classes.len() as u32)?;
     let net = space.supernet(size, channels, dataset.classes.len() as u32);
     let graph = lower(&net, &net.full());
     let normalisation = train.statistics();

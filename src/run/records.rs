@@ -37,6 +37,13 @@ const MEASUREMENTS: &str = "measurements.jsonl";
 /// Scores are of the shared weights that this run's super-network came to, and of no others.
 const SCORES: &str = "state/scores.jsonl";
 
+/// Lines of measurements or scores that can be read, for `formats`.
+pub(crate) fn reads_lines(text: &str) -> usize {
+    let is_known =
+        |line: &&str| serde_json::from_str::<Measured>(line).is_ok() || serde_json::from_str::<Scored>(line).is_ok();
+    text.lines().filter(is_known).count()
+}
+
 /// The measurements of a run, in the order in which it asked for them.
 pub(super) struct Measurements<'a> {
     folder: &'a Folder,

@@ -1,6 +1,6 @@
 //! A training's snapshot as the sections of a checkpoint, and back.
 
-use super::checkpoint::Section;
+use super::checkpoint::{Section, decode};
 use crate::graph::{Graph, Totals, Weights};
 use crate::train::{EpochReport, Position, Snapshot, State};
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,19 @@ pub(super) fn to_sections(origin: &Origin<'_>, epochs: &[EpochReport], snapshot:
         sections.push((format!("{when}.totals"), totals));
     }
     sections
+}
+
+/// Whether these are the bytes of a checkpoint, of whatever network; they are read for this one. For `formats`.
+pub(crate) fn reads_checkpoint(graph: &Graph, bytes: &[u8]) -> bool {
+    // A header alone has no checksum, so that changes of it come further.
+    let sections = decode(bytes);
+    let alone = [("header".to_owned(), bytes.to_vec())];
+    let found = sections.as_deref().unwrap_or(&alone);
+    let header = found.iter().find(|(name, _)| name == "header").map(|(_, bytes)| bytes.as_slice());
+    if let Some(Ok(header)) = header.map(serde_json::from_slice::<Header>) {
+        drop(from_sections(&Origin { graph, network: &header.network, start: &header.start }, found));
+    }
+    sections.is_ok()
 }
 
 /// The training in a checkpoint; `None` where it is of another network or another start.

@@ -188,6 +188,8 @@ pub const PRESETS: [(&str, &str); 3] = [
 const MAX_WIDTH: u32 = 4096;
 const MAX_SIZE: u32 = 1024;
 const MAX_LAYERS: u32 = 256;
+/// Parameters of the largest network: all its numbers are indexed with 32 bits, padding included.
+const MAX_PARAMS: u64 = 1 << 26;
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 impl Space {
@@ -271,6 +273,18 @@ impl Space {
             return Err(SpaceError::Value { name: name.to_owned(), key: "size".into(), problem });
         }
         debug_assert!(strided(size, least) >= 1);
+        Ok(())
+    }
+
+    /// Whether the largest network for so many classes has few enough parameters.
+    pub fn validate_classes(&self, name: &str, classes: u32) -> Result<(), SpaceError> {
+        // The images' size and channels make no difference worth counting.
+        let net = self.supernet(self.size, 3, classes);
+        let params = net.params(&net.full());
+        if params > MAX_PARAMS {
+            let problem = format!("make {params} parameters with {classes} classes; at most {MAX_PARAMS} can be used");
+            return Err(SpaceError::Value { name: name.to_owned(), key: "stages".into(), problem });
+        }
         Ok(())
     }
 
@@ -358,7 +372,8 @@ impl Space {
             "train.weight_decay".into(),
             "must not be negative, clip_norm neither",
         )?;
-        self.validate_size(name, self.size)
+        self.validate_size(name, self.size)?;
+        self.validate_classes(name, 1)
     }
 }
 

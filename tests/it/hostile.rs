@@ -2,14 +2,20 @@
 //!
 //! 2,000 changed files of each format; 50,000 with `NETADAPT_LONG=1`. Exports are in `export.rs`.
 
+use crate::harness::gpu;
 use crate::memory::peak;
 use crate::scene::Scene;
-use netadapt::graph::lower;
-use netadapt::latency::Table;
+use netadapt::data::Normalisation;
+use netadapt::export;
+use netadapt::formats::{self, FORMATS};
+use netadapt::graph::{initial_weights, lower};
+use netadapt::model::{Architecture, Network, to_safetensors};
 use netadapt::rng::{Purpose, stream};
-use netadapt::run::{self, Environment, RunError, Stop};
+use netadapt::run::{self, Config, Environment, RunError, Stop};
 use netadapt::space::Space;
+use netadapt::space::spec::PRESETS;
 use rand::{Rng, RngExt};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 pub(crate) fn count() -> u64 {
@@ -87,30 +93,10 @@ pub(crate) fn check(format: u64, original: &[u8], mut read: impl FnMut(&[u8]) ->
     refused
 }
 
-#[test]
-fn spaces() {
-    for (index, preset) in ["tiny", "mobile", "plain"].into_iter().enumerate() {
-        let text = std::fs::read(format!("{}/assets/spaces/{preset}.toml", env!("CARGO_MANIFEST_DIR"))).unwrap();
-        check(index as u64, &text, |bytes| {
-            let Ok(text) = std::str::from_utf8(bytes) else { return false };
-            let Ok(space) = Space::parse("changed", text) else { return false };
-            if space.validate_size("changed", space.size).is_err() {
-                return false;
-            }
-            let net = space.supernet(space.size, 3, 10);
-            lower(&net, &net.full());
-            net.macs(&net.smallest()) <= net.macs(&net.full())
-        });
-    }
-}
-
-#[test]
-fn the_files_of_a_run() {
-    let scene = Scene::new();
-    let gpu = crate::harness::gpu();
-    let config = run::Config { replay: None, ..scene.config("run", "70%MAC") };
-    let stop = |at| Environment { stop: Stop::at(at), ..Environment::from(gpu.clone()) };
-    // Into the scores, so that every kind of file is there.
+/// A run that was stopped in its search, so that every kind of file is there; its newest checkpoint.
+fn stopped_run(scene: &Scene) -> (Config, String) {
+    let config = scene.config("run", "70%MAC");
+    let stop = |at| Environment { stop: Stop::at(at), ..Environment::from(gpu().clone()) };
     let mut at = 0;
     let state = config.out.join("state");
     let has = |name: &str| std::fs::read(state.join(name)).is_ok_and(|bytes| bytes.len() > 100);
@@ -120,14 +106,96 @@ fn the_files_of_a_run() {
         at += 1;
         result = run::resume(&config.out, stop(at), &mut ());
     }
-    let table = std::fs::read_dir(config.out.join("latency")).unwrap().next().unwrap().unwrap().path();
-    let text = std::fs::read(table).unwrap();
-    check(20, &text, |bytes| std::str::from_utf8(bytes).is_ok_and(|text| Table::from_json(text).is_ok()));
+    let names = std::fs::read_dir(&state).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let checkpoint = names.filter(|name| name.ends_with(".checkpoint")).max().expect("there is one");
+    (config, format!("state/{checkpoint}"))
+}
 
+/// A file of each format, by the format's name.
+fn samples() -> Vec<(&'static str, Vec<u8>)> {
+    let scene = Scene::new();
+    let (config, checkpoint) = stopped_run(&scene);
+    let of_run = |name: &str| std::fs::read(config.out.join(name)).unwrap();
+    let table = std::fs::read_dir(config.out.join("latency")).unwrap().next().unwrap().unwrap().path();
+
+    let space = Space::open(&scene.space).unwrap();
+    let net = space.supernet(8, 1, 2);
+    let (arch, graph) = (net.full(), lower(&net, &net.full()));
+    let classes = ["left", "right"].map(String::from);
+    let normalisation = Normalisation { mean: [0.5; 3], std: [0.25; 3] };
+    let architecture = Architecture::new(&space, &net, &arch, &classes, normalisation);
+    let weights = initial_weights(&graph, 0);
+    let export = scene.path("export");
+    let options = export::Options { formats: vec![export::Format::Onnx], onnx: export::OnnxOptions::default() };
+    let described = serde_json::to_vec(&architecture).unwrap();
+    let network = Network { architecture, net, arch, graph, weights };
+    export::write(gpu(), network, &export::Facts::default(), &options, &export).expect("it is written");
+    let of_export = |name: &str| std::fs::read(export.join(name)).unwrap();
+    let (_, tiny) = formats::network();
+    vec![
+        ("space", std::fs::read(format!("{}/assets/spaces/mobile.toml", env!("CARGO_MANIFEST_DIR"))).unwrap()),
+        ("budget", b"8.5ms".to_vec()),
+        ("config", of_run("config.toml")),
+        ("started", of_run("state/started.json")),
+        ("surroundings", of_run("env.json")),
+        ("records", [of_run("measurements.jsonl"), of_run("state/scores.jsonl")].concat()),
+        ("checkpoint", of_run(&checkpoint)),
+        ("latency_table", std::fs::read(table).unwrap()),
+        ("architecture", described),
+        ("weights", to_safetensors(tiny, &initial_weights(tiny, 0), HashMap::new()).unwrap()),
+        ("onnx", of_export("model.onnx")),
+        ("manifest", of_export("manifest.json")),
+        ("image", std::fs::read(scene.path("data/train/left/0.png")).unwrap()),
+    ]
+}
+
+/// Every format, as `fuzz/` reads them too. `NETADAPT_SEEDS` names a folder that the files are written to, for it to
+/// begin with.
+#[test]
+fn every_format_with_changed_files() {
+    let samples = samples();
+    assert!(FORMATS.iter().map(|format| format.name).eq(samples.iter().map(|(name, _)| *name)), "a sample of each");
+    if let Some(folder) = std::env::var_os("NETADAPT_SEEDS") {
+        for (name, bytes) in &samples {
+            let folder = std::path::Path::new(&folder).join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("sample"), bytes).unwrap();
+        }
+    }
+    for (index, (format, (_, bytes))) in FORMATS.iter().zip(&samples).enumerate() {
+        check(index as u64, bytes, |bytes| format.reads(bytes));
+    }
+    // All presets are spaces.
+    for (index, (_, text)) in PRESETS.into_iter().enumerate() {
+        check(40 + index as u64, text.as_bytes(), |bytes| formats::format("space").reads(bytes));
+    }
+}
+
+/// A network of which all values are in their ranges, and which is too large for numbers of 32 bits.
+#[test]
+fn networks_that_cannot_be_indexed_are_refused() {
+    let (_, text) = PRESETS[0];
+    let wide = |line: &str| match line.split_once(" = ") {
+        Some(("filters" | "expansion", _)) => line.replace(|c: char| c.is_ascii_digit(), "").replace("= ", "= 4096"),
+        Some(("repeat", _)) => "repeat = 50".to_owned(),
+        _ => line.to_owned(),
+    };
+    let large = text.lines().map(wide).collect::<Vec<_>>().join("\n");
+    let error = Space::parse("large", &large).expect_err("it has too many parameters").to_string();
+    assert!(error.contains("parameters"), "{error}");
+    let space = Space::open("tiny").unwrap();
+    space.validate_classes("tiny", 1000).expect("a thousand classes are usual");
+    let error = space.validate_classes("tiny", u32::MAX / 4096).expect_err("so many are not").to_string();
+    assert!(error.contains("classes"), "{error}");
+}
+
+#[test]
+fn the_files_of_a_run() {
+    let scene = Scene::new();
+    let (config, checkpoint) = stopped_run(&scene);
+    let stop = || Environment { stop: Stop::at(0), ..Environment::from(gpu().clone()) };
     // A run that goes on opens its device and reads its images, so there are fewer tries of each.
     let tries = count() / 100;
-    let checkpoint = std::fs::read_dir(&state).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-    let checkpoint = checkpoint.filter(|name| name.ends_with(".checkpoint")).max().expect("there is one");
     let names = [
         "state/started.json",
         "state/scores.jsonl",
@@ -138,13 +206,13 @@ fn the_files_of_a_run() {
         "measurements.jsonl",
         "results.csv",
     ];
-    for (index, name) in names.into_iter().chain([format!("state/{checkpoint}").as_str()]).enumerate() {
+    for (index, name) in names.into_iter().chain([checkpoint.as_str()]).enumerate() {
         let path = config.out.join(name);
         let original = std::fs::read(&path).unwrap();
         for change in 0..tries {
             let bytes = mutated(&original, &mut stream(0, Purpose::Data, 30 + index as u64, change));
             std::fs::write(&path, &bytes).unwrap();
-            let result = run::resume(&config.out, stop(0), &mut ());
+            let result = run::resume(&config.out, stop(), &mut ());
             assert!(result.is_err(), "it stops before its next piece of work");
             if let Err(error) = result {
                 // An error of ours, in words.

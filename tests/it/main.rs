@@ -12,6 +12,7 @@ mod memory; // an allocator that counts, so that a test can say how much a call 
 mod kernels; // every kernel against its reference, with several tile sizes
 mod report; // the page, on made-up numbers
 mod resume; // runs stopped, killed and starved in every way, and gone on with
+mod soak; // memory and open files over time
 mod scene; // images and a space that train in a second
 mod search; // strategies on fakes
 mod shaders; // every WGSL file against its host and the back ends; needs no device

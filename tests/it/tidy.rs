@@ -87,3 +87,21 @@ fn every_test_file_is_declared() {
         }
     }
 }
+
+/// Each format that is read has a fuzz target of its name that feeds its reader, and there are no others.
+#[test]
+fn every_format_has_a_fuzz_target() {
+    let names: Vec<&str> = netadapt::formats::FORMATS.iter().map(|format| format.name).collect();
+    let text = fs::read_to_string(root().join("fuzz/Cargo.toml")).expect("the targets' manifest");
+    let manifest: toml::Table = text.parse().expect("TOML");
+    let bins = manifest["bin"].as_array().expect("a list of targets");
+    let targets: Vec<&str> = bins.iter().map(|bin| bin["name"].as_str().expect("a name")).collect();
+    assert_eq!(targets, names);
+    let mut paths: Vec<String> = names.iter().map(|name| format!("fuzz/targets/{name}.rs")).collect();
+    for (path, name) in paths.iter().zip(&names) {
+        let target = fs::read_to_string(root().join(path)).expect("a target");
+        assert!(target.contains(&format!("format(\"{name}\").reads(bytes)")), "{path} feeds another reader");
+    }
+    paths.sort();
+    assert_eq!(files("fuzz/targets", ".rs"), paths);
+}

@@ -6,6 +6,7 @@ use super::pipeline::{Kernel, PipelineCache};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 /// How to open a device.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,6 +91,8 @@ struct Inner {
     allocations_left: AtomicU64,
     /// Bytes that may be held.
     most_bytes: AtomicU64,
+    /// Milliseconds that a wait may take.
+    patience_ms: AtomicU64,
 }
 
 /// What the device said of itself first, and whether it is gone: after that its errors say little.
@@ -102,6 +105,9 @@ struct Fault {
 fn lock(fault: &Mutex<Fault>) -> MutexGuard<'_, Fault> {
     fault.lock().expect("no holder of this lock panics")
 }
+
+/// A wait that takes longer is one for a driver that hangs.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// GL has no bounds checks (wgpu #6151), so a kernel's fault could read anything: it is refused.
 const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
@@ -180,6 +186,7 @@ impl Gpu {
             held_bytes: Arc::default(),
             allocations_left: AtomicU64::new(u64::MAX),
             most_bytes: AtomicU64::new(u64::MAX),
+            patience_ms: AtomicU64::new(PATIENCE.as_millis() as u64),
         }))
     }
 
@@ -322,10 +329,23 @@ impl Gpu {
         Ok(values)
     }
 
-    /// Waits until all submitted work is done.
+    /// Waits until all submitted work is done. A driver that does not answer for ten minutes has lost its device: work
+    /// is submitted by seconds.
     pub fn wait(&self) -> Result<(), GpuError> {
-        let waited = self.device().poll(wgpu::PollType::wait_indefinitely());
+        let timeout = Duration::from_millis(self.0.patience_ms.load(Ordering::Relaxed));
+        let waited = self.device().poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(timeout) });
+        if matches!(waited, Err(wgpu::PollError::Timeout)) {
+            let reason = format!("its driver did not answer for {:.0} s", timeout.as_secs_f64());
+            lock(&self.0.fault).lost.get_or_insert(reason);
+            // Whoever closes such a device waits for the driver too, so it stays open.
+            std::mem::forget(self.clone());
+        }
         self.check()?;
         waited.map(drop).map_err(|error| GpuError::Lost { reason: error.to_string() })
+    }
+
+    /// How long a wait may take. For tests of what a driver leads to that does not answer.
+    pub fn set_patience(&self, patience: Duration) {
+        self.0.patience_ms.store(patience.as_millis() as u64, Ordering::Relaxed);
     }
 }

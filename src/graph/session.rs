@@ -20,7 +20,7 @@ pub enum NetworkError {
     #[error(transparent)]
     Gpu(#[from] GpuError),
     /// A training that the device has no room for.
-    #[error("{source}; of a training in batches of {batch}, {fits}")]
+    #[error("{source}; training in batches of {batch} does not fit: {fits}")]
     NoRoom {
         /// What the device said.
         source: GpuError,

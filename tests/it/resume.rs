@@ -7,9 +7,9 @@ use crate::scene::Scene;
 use netadapt::data::{self, Format, Images};
 use netadapt::digest::sha256;
 use netadapt::disk::{Disk, SystemDisk};
-use netadapt::gpu::{Gpu, Options};
+use netadapt::gpu::{Gpu, GpuError, Options, Program, Recording};
 use netadapt::graph::{initial_weights, lower};
-use netadapt::kernels::Tuning;
+use netadapt::kernels::{Tuning, probe};
 use netadapt::rng::{Purpose, stream};
 use netadapt::run::{self, Comparison, Config, Environment, Event, Listener, RunError, Stop};
 use netadapt::space::Space;
@@ -433,6 +433,31 @@ fn a_lost_device_is_replaced_and_the_result_is_the_same() {
         assert_eq!(without_latency(outcome(&config.out)), wanted, "{name}");
         std::fs::remove_dir_all(&config.out).unwrap();
     }
+}
+
+/// A driver that does not answer has lost its device.
+#[test]
+fn a_driver_that_hangs_is_a_lost_device() {
+    let gpu = Gpu::open(Options::default()).expect("an adapter");
+    let (x, y) = (gpu.upload("x", &[0.3f32; 4096]).unwrap(), gpu.allocate("y", 4096 * 4).unwrap());
+    let mut rec = Recording::new();
+    probe::multiply_add(&mut rec, 8, 1 << 20, &x, &y);
+    let program = Program::new(&gpu, rec).unwrap();
+    program.seconds(1).expect("it answers");
+    gpu.set_patience(Duration::from_millis(1));
+    program.run_repeated(8);
+    let error = gpu.wait().expect_err("it is still at work");
+    assert!(matches!(&error, GpuError::Lost { reason } if reason.contains("did not answer")), "{error}");
+    assert!(matches!(gpu.check(), Err(GpuError::Lost { .. })), "it stays lost");
+    // A run takes another device then, as for any that is lost.
+    let scene = Scene::new();
+    let first = Mutex::new(Some(gpu));
+    let open: run::OpenDevice = Arc::new(move |device| {
+        let first = first.lock().expect("nobody panics with it").take();
+        first.map_or_else(|| Gpu::open(Options { device, portable: false }), Ok)
+    });
+    let config = Config { compare: Vec::new(), ..config(&scene, "run", "80%MAC") };
+    run::search(&config, Environment { open, ..Environment::default() }, &mut ()).expect("it ends well");
 }
 
 /// Without memory at any point a run ends with an error that says so, and goes on when there is some.

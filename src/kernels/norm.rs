@@ -55,6 +55,12 @@ fn chunks(tuning: &Tuning, group_images: u32, [_, height, _, channels]: [u32; 4]
     (tuning.reduction / (channels.div_ceil(4) * group_images)).clamp(1, height)
 }
 
+/// What it costs to combine the parts of a reduction over `z`, `rows` quads each.
+fn parts_work(rows: u32, z: &Map, chunks: u32) -> Work {
+    let quads = u64::from(rows * chunks * z.images * z.quads());
+    Work { flops: quads * 8, bytes: quads * 16 }
+}
+
 /// Workgroups of a reduction: lanes over quads and chunks of one image.
 fn reduction_groups(tuning: &Tuning, z: &Map, chunks: u32) -> [u32; 3] {
     [(z.quads() * chunks).div_ceil(tuning.lanes), 1, z.images]
@@ -144,7 +150,7 @@ pub fn statistics(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Wi
             ("running", io.running.clone()),
         ],
         groups: [(groups * quads).div_ceil(tuning.lanes), 1, 1],
-        work: Work::default(),
+        work: parts_work(3, io.z, chunks),
     });
 }
 
@@ -227,7 +233,10 @@ pub fn apply(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widths,
             ("y", io.y.buf.clone()),
         ],
         groups: super::elementwise_groups(tuning, io.y, pixels),
-        work: Work { flops: 4 * io.y.len(), bytes: io.z.buf.bytes() + io.y.buf.bytes() },
+        work: Work {
+            flops: 4 * io.y.len(),
+            bytes: io.z.buf.bytes() + io.y.buf.bytes() + merge.map_or(0, |m| m.source.buf.bytes()),
+        },
     });
 }
 
@@ -333,7 +342,7 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widt
             ("gradient", io.gradient.clone()),
         ],
         groups: [quads.div_ceil(tuning.lanes), 1, 1],
-        work: Work::default(),
+        work: parts_work(2, io.z, chunks),
     });
     let apply = BackwardApplyParams {
         pixels: io.z.pixels(),

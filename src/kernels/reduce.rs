@@ -53,6 +53,6 @@ pub fn norm(rec: &mut Recording, tuning: &Tuning, quads: u32, value: &Buf, parti
         params: bytes_of(&parts).to_vec(),
         bindings: vec![("partial", partial.clone()), ("norm", norm.clone())],
         groups: [1, 1, 1],
-        work: Work::default(),
+        work: Work { flops: u64::from(parts), bytes: u64::from(parts) * 4 },
     });
 }

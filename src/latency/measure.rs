@@ -2,7 +2,7 @@
 //! divided out by a reference that runs in turn with what is measured.
 
 use super::stats::Spread;
-use crate::gpu::{Gpu, GpuError, Program, Recording};
+use crate::gpu::{Gpu, GpuError, Program, Recording, Work};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -111,6 +111,73 @@ impl Meter {
     pub fn reference_ms(&self) -> f64 {
         self.reference_ms
     }
+}
+
+/// Times whole programs in turn, round by round, until all medians are known to one percent or for `most_seconds`.
+/// What drifts, drifts for all.
+///
+/// # Errors
+/// What the device says.
+pub fn alternate(gpu: &Gpu, programs: &[&Program], most_seconds: f64) -> Result<Vec<Measurement>, GpuError> {
+    let empty = empty_submit(gpu)?;
+    let mut repeated = Vec::with_capacity(programs.len());
+    for program in programs {
+        warm_up(program)?;
+        repeated.push(repeats(program, empty)?);
+    }
+    let begun = Instant::now();
+    let mut seconds = vec![Vec::new(); programs.len()];
+    while !seconds.iter().all(|seconds| is_settled(seconds, begun, most_seconds)) {
+        for ((program, repeats), seconds) in programs.iter().zip(&repeated).zip(&mut seconds) {
+            seconds.push((program.seconds(*repeats)? - empty).max(1e-9) / f64::from(*repeats));
+        }
+    }
+    let measurement = |(seconds, repeats): (&Vec<f64>, &u32)| {
+        let Spread { median, p90, mad, count } = Spread::of(seconds).scaled(1e3);
+        Measurement { median_ms: median, p90_ms: p90, mad_ms: mad, clock_ms: median, rounds: count, repeats: *repeats }
+    };
+    Ok(seconds.iter().zip(&repeated).map(measurement).collect())
+}
+
+/// A launch of a program, timed alone.
+#[derive(Clone, Debug)]
+pub struct LaunchTime {
+    /// What it is for: the path of the layer, and the kernel.
+    pub label: String,
+    /// The kernel.
+    pub kernel: &'static str,
+    /// What it costs at full width.
+    pub work: Work,
+    /// Milliseconds.
+    pub ms: Spread,
+}
+
+/// Times every launch of a program alone, the submit left out.
+///
+/// # Errors
+/// What the device says.
+pub fn launch_times(gpu: &Gpu, program: &Program, rounds: u32) -> Result<Vec<LaunchTime>, GpuError> {
+    let empty = empty_submit(gpu)?;
+    program.seconds(1)?;
+    let launches = program.launches().enumerate();
+    launches
+        .map(|(index, (label, kernel, work))| {
+            let round = alone(program, index, empty)?;
+            let seconds = (0..rounds).map(|_| round()).collect::<Result<Vec<_>, _>>()?;
+            Ok(LaunchTime { label: label.to_owned(), kernel, work, ms: Spread::of(&seconds).scaled(1e3) })
+        })
+        .collect()
+}
+
+/// Measures a launch alone, in rounds that are long enough, less an empty submit: seconds of one.
+pub(super) fn alone(
+    program: &Program,
+    index: usize,
+    empty: f64,
+) -> Result<impl Fn() -> Result<f64, GpuError>, GpuError> {
+    let one = (program.launch_seconds(index, 1)? - empty).max(1e-6);
+    let repeats = (ROUND_SECONDS / one).ceil().clamp(1.0, 1024.0) as u32;
+    Ok(move || Ok((program.launch_seconds(index, repeats)? - empty).max(1e-9) / f64::from(repeats)))
 }
 
 /// Whether the median of these values is known well enough, or time is up.

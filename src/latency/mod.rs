@@ -4,6 +4,8 @@
 //! table says is called predicted everywhere.
 
 mod device; // what a device can do at most
+mod kernel; // kernels one by one, beside their bounds
+mod layer; // every kernel over shapes of real networks
 mod measure; // repeats, medians, drift divided out
 mod native; // what a processor can do at most
 mod operation; // one operation alone, ready to run
@@ -11,7 +13,9 @@ mod stats; // medians and spreads
 mod table; // operations on a grid of widths, interpolated between
 
 pub use device::{Device, device};
-pub use measure::{Measurement, Meter};
+pub use kernel::{Bound, DropoutTime, KernelOptions, KernelTime, layer_kernels};
+pub use layer::{Kept, LAYERS, Layer, Recorded};
+pub use measure::{LaunchTime, Measurement, Meter, alternate, launch_times};
 pub use operation::operation_program;
 pub use stats::Spread;
 pub use table::{Entry, Family, Table, TableBuilder};

@@ -29,6 +29,7 @@ pub use error::RunError;
 pub use events::{Event, Listener, Phase};
 pub use folder::{Folder, FolderError, Patience};
 pub use origin::{Source, source};
+pub(crate) use page::date;
 pub use result::{
     Accuracy, ComparedNetwork, Difference, FoundNetwork, InitialNetwork, ResultBudget, RunResult, Seconds,
 };

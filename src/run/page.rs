@@ -186,7 +186,7 @@ pub(super) fn input(
 }
 
 /// Today, in UTC, as 2026-11-22.
-fn date() -> String {
+pub(crate) fn date() -> String {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     // Days to a civil date (Hinnant 2013): eras of 400 years that start on 1 March.
     let days = (since.as_secs() / 86_400) as i64 + 719_468;

@@ -1,5 +1,7 @@
 //! Rules of the house that a machine can check.
 
+use netadapt::kernels::{ALL, Tuning};
+use netadapt::latency::LAYERS;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -104,4 +106,21 @@ fn every_format_has_a_fuzz_target() {
     }
     paths.sort();
     assert_eq!(files("fuzz/targets", ".rs"), paths);
+}
+
+/// A kernel that `netadapt-bench kernels` does not run is one whose speed nobody sees.
+#[test]
+fn every_kernel_has_a_row_in_the_benchmark() {
+    let gpu = crate::harness::gpu();
+    let tuning = Tuning::for_adapter(gpu.adapter());
+    let mut measured = Vec::new();
+    for layer in LAYERS {
+        let recorded = layer.record(gpu, &tuning, 2).expect("operands fit");
+        for launch in recorded.recording.launches() {
+            assert!(launch.work.bytes > 0, "{} at {layer} says that it moves nothing", launch.kernel.name);
+            measured.push(launch.kernel.name);
+        }
+    }
+    let missing: Vec<&str> = ALL.iter().map(|kernel| kernel.name).filter(|name| !measured.contains(name)).collect();
+    assert_eq!(missing, [""; 0]);
 }

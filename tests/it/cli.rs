@@ -1,6 +1,9 @@
 //! The programs as a user runs them: exit codes, messages, and one search from end to end.
 
 use crate::scene::{Scene, dataset};
+use netadapt::data::Normalisation;
+use netadapt::model::Architecture;
+use netadapt::space::Space;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -168,4 +171,56 @@ fn devices_are_listed() {
     assert_eq!(output.status.code(), Some(0));
     let adapters: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert!(adapters[0]["name"].is_string() && adapters[0]["backend"] != "gl");
+}
+
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_netadapt-bench")).args(arguments).output().expect("the program starts")
+}
+
+/// Two networks in turn: the smaller one is the faster one, and the last line is an object that says so.
+#[test]
+fn the_benchmark_tells_which_of_two_networks_is_faster() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let space = Space::open("tiny").expect("a preset");
+    let net = space.supernet(28, 1, 10);
+    let smallest = net.coordinates().iter().map(|coordinate| coordinate.choices[0]).collect();
+    let networks = [("large", net.full()), ("small", net.arch(smallest).expect("choices of every coordinate"))];
+    let folder = |name: &str| dir.path().join(name).display().to_string();
+    for (name, arch) in &networks {
+        let normalisation = Normalisation { mean: [0.5; 3], std: [0.25; 3] };
+        let classes: Vec<String> = (0..10).map(|class| class.to_string()).collect();
+        let architecture = Architecture::new(&space, &net, arch, &classes, normalisation);
+        std::fs::create_dir_all(folder(name)).expect("a folder");
+        let text = serde_json::to_string(&architecture).expect("JSON");
+        std::fs::write(Path::new(&folder(name)).join("architecture.json"), text).expect("it is written");
+    }
+    let output = bench(&["model", &folder("large"), &folder("small"), "--seconds", "0.5", "--json"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let result: serde_json::Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
+    let ms = |which: &str| result[which]["latency"]["median_ms"].as_f64().unwrap();
+    assert!(result["ratio"].as_f64().unwrap() > 2.0, "{result}");
+    assert_eq!(result["ratio"].as_f64().unwrap(), ms("a") / ms("b"));
+
+    let saved = dir.path().join("kept").display().to_string();
+    let output = bench(&["model", &folder("small"), "--seconds", "0.5", "--save", &saved]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("head.conv.norm conv/forward") && text.contains("kept in"), "{text}");
+    let file = text.lines().last().expect("a line").trim_start_matches("kept in ").to_owned();
+    let output = bench(&["model", &folder("small"), "--seconds", "0.5", "--baseline", &file]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("beside `netadapt-bench model") && text.contains("were not measured then"), "{text}");
+
+    fails(&bench(&["model", &dir.path().display().to_string()]), 1, &["neither an exported network nor a run"]);
+}
+
+#[test]
+fn the_benchmark_of_kernels_names_its_bounds_and_what_it_knows() {
+    let output = bench(&["kernels", "pool", "--dropout", "--rounds", "1", "--batch", "4", "--json"]);
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let rows = result["kernels"].as_array().unwrap();
+    assert!(rows.iter().any(|row| row["kernel"] == "pool/backward"), "{result}");
+    for row in rows {
+        assert!(row["share"].as_f64().unwrap() > 0.0 && row["dropout"]["ideal"].as_f64().unwrap() < 1.0, "{row}");
+    }
+    fails(&bench(&["kernels", "pols"]), 1, &["`pols`", "conv, depthwise, norm"]);
 }

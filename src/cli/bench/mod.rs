@@ -1,6 +1,11 @@
 //! `netadapt-bench`: how fast a device is, and how close we come to it.
 
+mod all; // everything at once
 mod device; // what the device can do at most
+mod kernels; // every kernel beside the device's bounds
+mod model; // networks that exist
+mod outcome; // a result: printed, kept, compared
+mod peer; // another framework, in turn
 mod step; // a training step, kernel by kernel
 
 use clap::{Parser, Subcommand};
@@ -11,19 +16,34 @@ use clap::{Parser, Subcommand};
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    common: outcome::Common,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// What the device can do at most: multiply-adds, bandwidths, the cost of a launch and of a submit.
-    Device(device::Args),
+    Device,
+    /// Every kernel over shapes of real networks, beside what the device's bounds leave it.
+    Kernels(kernels::Args),
+    /// All of it, for a file: bounds, kernels with and without widths drawn, training steps. A few minutes.
+    All,
+    /// The latency of a network by layers, or of two networks in turn.
+    Model(model::Args),
     /// A training step of a space's largest network: time, time with widths drawn, the share of each kernel.
     Step(step::Args),
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    match args.command {
-        Command::Device(args) => device::run(args),
-        Command::Step(args) => step::run(args),
-    }
+pub(super) fn run(Args { command, common }: Args) -> anyhow::Result<()> {
+    let gpu = common.open()?;
+    let mut peer = common.peer(&gpu)?;
+    let peer = peer.as_mut();
+    let (name, outcome) = match command {
+        Command::Device => ("device", device::outcome(&device::measure(&gpu)?)),
+        Command::Kernels(args) => ("kernels", kernels::measure(&gpu, &device::measure(&gpu)?, &args, peer)?),
+        Command::Model(args) => ("model", model::measure(&gpu, &args)?),
+        Command::Step(args) => ("step", step::measure(&gpu, &args, peer)?),
+        Command::All => ("all", all::measure(&gpu, peer)?),
+    };
+    common.finish(name, &gpu, outcome)
 }

@@ -1,16 +1,19 @@
 //! `netadapt-bench step`: how fast this device runs a training step.
 
-use crate::gpu::{Gpu, Options};
+use super::outcome::{Outcome, Quantity};
+use super::peer::Peer;
+use crate::gpu::{Gpu, GpuError, Program};
 use crate::graph::{BatchStatistics, Training, TrainingOptions, initial_weights, lower};
 use crate::kernels::Tuning;
 use crate::kernels::optimizer::{Control, Rule};
-use crate::latency::Spread;
+use crate::latency::{Spread, launch_times};
 use crate::run::RunError;
 use crate::space::{Space, WidthDistribution, WidthSampler};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Options of `netadapt-bench step`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     /// Preset or file of a search space.
     #[arg(default_value = "tiny")]
@@ -18,28 +21,35 @@ pub(super) struct Args {
     /// Pixels a side, instead of the space's.
     #[arg(long)]
     size: Option<u32>,
-    /// Device, by its number in `netadapt devices`.
-    #[arg(long)]
-    device: Option<usize>,
+    /// Images of a batch, instead of the space's.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch: Option<u32>,
     /// Rounds; medians are printed.
     #[arg(long, default_value_t = 11)]
     rounds: u32,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let Args { space: name, size, device, rounds, json } = args;
-    let space = Space::open(&name).map_err(RunError::from)?;
+impl Args {
+    /// A space at a size, few rounds.
+    pub(super) fn of(space: &str, size: u32, batch: Option<u32>) -> Self {
+        Self { space: space.into(), size: Some(size), batch, rounds: 5 }
+    }
+}
+
+/// Times the step, then each of its launches alone.
+///
+/// # Errors
+/// What the space, the device or the peer says.
+pub(super) fn measure(gpu: &Gpu, args: &Args, mut peer: Option<&mut Peer>) -> anyhow::Result<Outcome> {
+    let Args { space: name, size, batch, rounds } = args;
+    let space = Space::open(name).map_err(RunError::from)?;
     let size = size.unwrap_or(space.size);
-    space.validate_size(&name, size).map_err(RunError::from)?;
-    let gpu = Gpu::open(Options { device, portable: false }).map_err(RunError::from)?;
+    space.validate_size(name, size).map_err(RunError::from)?;
     let net = space.supernet(size, 3, 10);
     let graph = lower(&net, &net.full());
     let weights = initial_weights(&graph, 0);
     let settings = &space.train;
-    let batch = settings.batch;
+    let batch = batch.unwrap_or(settings.batch);
     let options = TrainingOptions {
         batch,
         rule: Rule::Sgd { momentum: settings.momentum, decay: settings.weight_decay },
@@ -47,7 +57,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         statistics: BatchStatistics::OfBatch,
         tuning: Tuning::for_adapter(gpu.adapter()),
     };
-    let training = Training::new(&gpu, graph, options).map_err(RunError::from)?;
+    let held_before = gpu.held_bytes();
+    let training = Training::new(gpu, graph, options).map_err(RunError::from)?;
     training.load(&weights).map_err(RunError::from)?;
 
     let images = vec![0.5; (batch * size * size * 4) as usize];
@@ -61,73 +72,107 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     // Widths stay as the last step wrote them, so a step sets them and repeats of it are timed.
     let full_shapes: Vec<_> = vec![full.as_slice(); batch as usize];
     let drawn_shapes: Vec<_> = drawn.iter().map(Vec::as_slice).collect();
+    let theirs = match &mut peer {
+        Some(peer) => Some([peer.step(&space, [size, batch], false)?, peer.step(&space, [size, batch], true)?]),
+        None => None,
+    };
     let (mut full_s, mut drawn_s) = (Vec::new(), Vec::new());
-    for round in 0..rounds + 1 {
-        for (shapes, seconds) in [(&full_shapes, &mut full_s), (&drawn_shapes, &mut drawn_s)] {
+    let mut over_peer = [Vec::new(), Vec::new()];
+    for round in 0..*rounds + 1 {
+        let ways = [(&full_shapes, &mut full_s), (&drawn_shapes, &mut drawn_s)];
+        for (way, (shapes, seconds)) in ways.into_iter().enumerate() {
             training.step(&images, &labels, shapes, control);
             let s = program.seconds(2).map_err(RunError::from)? / 2.0;
             // The first round compiles and warms up.
             if round > 0 {
                 seconds.push(s);
+                if let (Some(peer), Some(theirs)) = (&mut peer, theirs) {
+                    over_peer[way].push(s / peer.seconds(theirs[way], s)?);
+                }
             }
         }
     }
     let ratios: Vec<f64> = drawn_s.iter().zip(&full_s).map(|(d, f)| d / f).collect();
+    let submits: Vec<f64> =
+        (0..*rounds).map(|_| submit_seconds(gpu, program)).collect::<Result<_, _>>().map_err(RunError::from)?;
+    let submit_ms = Spread::of(&submits).scaled(1e3);
     let (full_ms, drawn_ms) = (Spread::of(&full_s).scaled(1e3), Spread::of(&drawn_s).scaled(1e3));
     let ratio = Spread::of(&ratios);
 
     training.step(&images, &labels, &full_shapes, control);
     let mut kernels: BTreeMap<&str, (f64, u64, u64)> = BTreeMap::new();
-    let launches: Vec<_> = program.launches().map(|(_, kernel, work)| (kernel, work)).collect();
-    for (index, (kernel, work)) in launches.iter().enumerate() {
-        let times = (0..3).map(|_| program.launch_seconds(index, 8)).collect::<Result<Vec<_>, _>>();
-        let seconds = Spread::of(&times.map_err(RunError::from)?).median / 8.0;
-        let sum = kernels.entry(kernel).or_default();
-        *sum = (sum.0 + seconds, sum.1 + work.flops, sum.2 + work.bytes);
+    for launch in launch_times(gpu, program, 3).map_err(RunError::from)? {
+        let sum = kernels.entry(launch.kernel).or_default();
+        *sum = (sum.0 + launch.ms.median / 1e3, sum.1 + launch.work.flops, sum.2 + launch.work.bytes);
     }
-    if json {
-        let kernels: BTreeMap<_, _> = kernels.iter().map(|(k, (s, ..))| (k, s * 1e3)).collect();
-        say!(
-            "{}",
-            serde_json::json!({
-                "adapter": gpu.adapter(), "space": name, "size": size, "batch": batch,
-                "full_ms": full_ms, "uniform_widths_ms": drawn_ms, "ratio": ratio, "kernels_ms": kernels,
-                "macs": net.macs(&net.full()), "footprint": training.footprint(),
-            })
-        );
-        return Ok(());
-    }
-    say!("{}", gpu.adapter());
-    say!("{name} at {size} px, batch {batch}, {:.2} MMACs an image", net.macs(&net.full()) as f64 / 1e6);
-    say!(
+    let kernels_ms: BTreeMap<_, _> = kernels.iter().map(|(k, (s, ..))| (k, s * 1e3)).collect();
+    let json = serde_json::json!({
+        "adapter": gpu.adapter(), "space": name, "size": size, "batch": batch,
+        "full_ms": full_ms, "uniform_widths_ms": drawn_ms, "ratio": ratio, "kernels_ms": kernels_ms,
+        "images_per_second": f64::from(batch) * 1e3 / full_ms.median,
+        "macs": net.macs(&net.full()), "footprint": training.footprint(), "held_bytes": gpu.held_bytes() - held_before, "submit_ms": submit_ms,
+    });
+    let serde_json::Value::Object(json) = json else { unreachable!("an object was written") };
+    let mut outcome = Outcome { json, ..Outcome::default() };
+    let key = format!("step {name} {size}px");
+    outcome.quantities.insert(key.clone(), Quantity::ms(&full_ms));
+    outcome.quantities.insert(format!("{key} uniform widths"), Quantity::ms(&drawn_ms));
+    let lines = &mut outcome.lines;
+    lines.push(gpu.adapter().to_string());
+    lines.push(format!("{name} at {size} px, batch {batch}, {:.2} MMACs an image", net.macs(&net.full()) as f64 / 1e6));
+    lines.push(format!(
         "full width       {:8.1} ms a step (deviation {:.1}), {:.0} images/s",
         full_ms.median,
         full_ms.mad,
         f64::from(batch) * 1e3 / full_ms.median
-    );
-    say!(
+    ));
+    lines.push(format!(
         "uniform widths   {:8.1} ms a step (deviation {:.1}), {:.2} of full width",
-        drawn_ms.median,
-        drawn_ms.mad,
-        ratio.median
-    );
+        drawn_ms.median, drawn_ms.mad, ratio.median
+    ));
     let footprint = training.footprint();
-    say!(
-        "memory           {:8.1} MB maps, {:.1} MB state, {:.1} MB scratch",
+    lines.push(format!(
+        "memory           {:8.1} MB maps, {:.1} MB state, {:.1} MB scratch predicted; {:.1} MB held",
         footprint.maps as f64 / 1e6,
         footprint.state as f64 / 1e6,
-        footprint.scratch as f64 / 1e6
-    );
+        footprint.scratch as f64 / 1e6,
+        (gpu.held_bytes() - held_before) as f64 / 1e6
+    ));
+    lines.push(format!(
+        "encode + submit  {:8.2} ms, {:.1} % of a step",
+        submit_ms.median,
+        submit_ms.median / full_ms.median * 100.0
+    ));
+    if let Some(peer) = &peer {
+        let [full, masked] = over_peer.map(|ratios| Spread::of(&ratios));
+        lines.push(format!(
+            "{}: a step takes {:.2} of its time, with uniform widths {:.2} of its time with masks",
+            peer.name, full.median, masked.median
+        ));
+        let ratios = serde_json::json!({ "name": peer.name, "full_ratio": full, "masked_ratio": masked });
+        outcome.json.insert("peer".into(), ratios);
+    }
+    let lines = &mut outcome.lines;
     let explained: f64 = kernels.values().map(|(s, ..)| s * 1e3).sum();
     for (kernel, (seconds, flops, bytes)) in &kernels {
-        say!(
+        lines.push(format!(
             "  {kernel:<28} {:7.2} ms  {:4.1} %  {:6.1} GFLOP/s  {:5.1} GB/s",
             seconds * 1e3,
             seconds * 1e5 / full_ms.median,
             *flops as f64 / seconds / 1e9,
             *bytes as f64 / seconds / 1e9
-        );
+        ));
     }
-    say!("  {:<28} {:7.2} ms", "not explained", full_ms.median - explained);
-    Ok(())
+    lines.push(format!("  {:<28} {:7.2} ms", "not explained", full_ms.median - explained));
+    Ok(outcome)
+}
+
+/// Seconds that the host takes to encode and submit a step while the device has nothing to do.
+fn submit_seconds(gpu: &Gpu, program: &Program) -> Result<f64, GpuError> {
+    gpu.wait()?;
+    let start = Instant::now();
+    program.run();
+    let seconds = start.elapsed().as_secs_f64();
+    gpu.wait()?;
+    Ok(seconds)
 }

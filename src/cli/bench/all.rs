@@ -1,0 +1,35 @@
+//! `netadapt-bench all`: everything about a device in one object.
+
+use super::outcome::Outcome;
+use super::peer::Peer;
+use super::{device, kernels, step};
+use crate::gpu::Gpu;
+
+/// Bounds, kernels with and without widths drawn, and training steps: what a few minutes tell.
+pub(super) fn measure(gpu: &Gpu, mut peer: Option<&mut Peer>) -> anyhow::Result<Outcome> {
+    let bounds = device::measure(gpu)?;
+    let mut all = device::outcome(&bounds);
+    all.json = [("adapter", serde_json::json!(gpu.adapter())), ("device", serde_json::json!(bounds))]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect();
+    let Outcome { json, lines, quantities } =
+        kernels::measure(gpu, &bounds, &kernels::Args::everything(), peer.as_deref_mut())?;
+    // Its first two lines are the device's again.
+    all.lines.extend(lines.into_iter().skip(1));
+    all.quantities.extend(quantities);
+    all.json.extend(json.into_iter().filter(|(name, _)| name == "batch" || name == "kernels" || name == "peer"));
+    let steps = match gpu.adapter().is_software() {
+        true => [step::Args::of("tiny", 28, None), step::Args::of("mobile", 64, None)],
+        false => [step::Args::of("mobile", 64, None), step::Args::of("mobile", 128, Some(256))],
+    };
+    let mut objects = Vec::new();
+    for args in &steps {
+        let Outcome { json, lines, quantities } = step::measure(gpu, args, peer.as_deref_mut())?;
+        all.lines.extend(lines.into_iter().skip(1));
+        all.quantities.extend(quantities);
+        objects.push(serde_json::Value::Object(json));
+    }
+    all.json.insert("steps".into(), objects.into());
+    Ok(all)
+}

@@ -1,0 +1,132 @@
+//! `netadapt-bench model`: the latency of networks that exist, one by layers or two in turn.
+
+use super::outcome::{Outcome, Quantity};
+use crate::cli::stored::network_folder;
+use crate::gpu::{Gpu, Program};
+use crate::graph::{Deployed, initial_weights, lower};
+use crate::kernels::Tuning;
+use crate::latency::{Measurement, alternate, launch_times};
+use crate::model::{Architecture, ModelError, read};
+use crate::run::RunError;
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+
+/// Options of `netadapt-bench model`.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Args {
+    /// A run (its first network), an exported folder, or any folder with an `architecture.json`.
+    a: PathBuf,
+    /// A second one: both are timed in turn.
+    b: Option<PathBuf>,
+    /// Images at a time, instead of what the first network's space measures latency with.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch: Option<u32>,
+    /// Seconds that the measurement of whole networks may take, where noise keeps it from settling sooner.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+}
+
+/// The largest `architecture.json`, as for every network.
+const MAX_ARCHITECTURE_BYTES: u64 = 4 << 20;
+/// Rounds of each launch alone.
+const ROUNDS: u32 = 9;
+
+/// Times one network by layers, or two in turn.
+pub(super) fn measure(gpu: &Gpu, args: &Args) -> anyhow::Result<Outcome> {
+    let a = architecture(&args.a)?;
+    let batch = args.batch.unwrap_or(a.space.search.latency_batch);
+    let first = deployed(gpu, &args.a, &a, batch)?;
+    let Some(path) = &args.b else { return one(gpu, &args.a, first, batch, args.seconds) };
+    let second = deployed(gpu, path, &architecture(path)?, batch)?;
+    let measured = alternate(gpu, &[&first, &second], args.seconds).map_err(RunError::from)?;
+    Ok(two(gpu, [&args.a, path], [measured[0], measured[1]], batch))
+}
+
+fn architecture(path: &Path) -> anyhow::Result<Architecture> {
+    let file = network_folder(path, None)?.join("architecture.json");
+    let bytes = read(&file, MAX_ARCHITECTURE_BYTES)?;
+    Ok(Architecture::parse(&bytes).map_err(|source| ModelError::Architecture { path: file, source })?)
+}
+
+/// A network's launches; its latency does not depend on its weights, which need not be there.
+fn deployed(gpu: &Gpu, path: &Path, architecture: &Architecture, batch: u32) -> anyhow::Result<Program> {
+    let (net, arch) = architecture.build().with_context(|| path.display().to_string())?;
+    let graph = lower(&net, &arch);
+    let weights = initial_weights(&graph, 0);
+    let tuning = Tuning::for_adapter(gpu.adapter());
+    let deployed = Deployed::new(gpu, &graph, &weights, &net.shapes(&arch), &tuning, batch).map_err(RunError::from)?;
+    Ok(deployed.into_program())
+}
+
+fn one(gpu: &Gpu, path: &Path, program: Program, batch: u32, seconds: f64) -> anyhow::Result<Outcome> {
+    let whole = alternate(gpu, &[&program], seconds).map_err(RunError::from)?[0];
+    let launches = launch_times(gpu, &program, ROUNDS).map_err(RunError::from)?;
+    let mut outcome = Outcome::default();
+    let sum: f64 = launches.iter().map(|launch| launch.ms.median).sum();
+    outcome.lines.push(gpu.adapter().to_string());
+    outcome.lines.push(format!("{}, batch {batch}: {}", path.display(), words(&whole)));
+    for launch in &launches {
+        outcome.lines.push(format!(
+            "  {:<44} {:9.4} ms  {:4.1} %  {:6.1} GFLOP/s  {:5.1} GB/s",
+            launch.label,
+            launch.ms.median,
+            launch.ms.median / sum * 100.0,
+            launch.work.flops as f64 / launch.ms.median / 1e6,
+            launch.work.bytes as f64 / launch.ms.median / 1e6
+        ));
+    }
+    let rest = whole.median_ms - sum;
+    outcome.lines.push(format!(
+        "  {:<44} {sum:9.4} ms, {} {:.4} ms",
+        "all of them, each alone",
+        if rest < 0.0 { "more than together by" } else { "not explained" },
+        rest.abs()
+    ));
+    let layers: Vec<_> = launches
+        .iter()
+        .map(|launch| serde_json::json!({ "layer": launch.label, "kernel": launch.kernel, "ms": launch.ms }))
+        .collect();
+    let json = [
+        ("adapter", serde_json::json!(gpu.adapter())),
+        ("network", path.display().to_string().into()),
+        ("batch", batch.into()),
+        ("latency", serde_json::json!(whole)),
+        ("layers", layers.into()),
+        ("not_explained_ms", rest.into()),
+    ];
+    outcome.json = json.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    outcome.quantities.insert(format!("model {}", path.display()), Quantity::measured(&whole));
+    Ok(outcome)
+}
+
+fn two(gpu: &Gpu, paths: [&Path; 2], measured: [Measurement; 2], batch: u32) -> Outcome {
+    let [a, b] = measured;
+    let ratio = a.median_ms / b.median_ms;
+    let mut outcome = Outcome::default();
+    outcome.lines.push(gpu.adapter().to_string());
+    for (path, measurement) in paths.iter().zip(&measured) {
+        outcome.lines.push(format!("{}, batch {batch}: {}", path.display(), words(measurement)));
+        outcome.quantities.insert(format!("model {}", path.display()), Quantity::measured(measurement));
+    }
+    let word = if ratio > 1.0 { "slower" } else { "faster" };
+    outcome.lines.push(format!(
+        "{} takes {ratio:.3} of the time of {}: it is the {word} one",
+        paths[0].display(),
+        paths[1].display()
+    ));
+    let network =
+        |path: &Path, m: Measurement| serde_json::json!({ "network": path.display().to_string(), "latency": m });
+    let json = [
+        ("adapter", serde_json::json!(gpu.adapter())),
+        ("batch", batch.into()),
+        ("a", network(paths[0], a)),
+        ("b", network(paths[1], b)),
+        ("ratio", ratio.into()),
+    ];
+    outcome.json = json.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    outcome
+}
+
+fn words(m: &Measurement) -> String {
+    format!("{:.3} ms (deviation {:.3}, 90th percentile {:.3}, {} rounds)", m.median_ms, m.mad_ms, m.p90_ms, m.rounds)
+}

@@ -106,7 +106,8 @@ fn stopped_run(scene: &Scene) -> (Config, String) {
         at += 1;
         result = run::resume(&config.out, stop(at), &mut ());
     }
-    let names = std::fs::read_dir(&state).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let entries = std::fs::read_dir(&state).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    let names = entries.map(|name| name.into_string().expect("a name of ours"));
     let checkpoint = names.filter(|name| name.ends_with(".checkpoint")).max().expect("there is one");
     (config, format!("state/{checkpoint}"))
 }
@@ -115,10 +116,11 @@ fn stopped_run(scene: &Scene) -> (Config, String) {
 fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let scene = Scene::new();
     let (config, checkpoint) = stopped_run(&scene);
-    let of_run = |name: &str| std::fs::read(config.out.join(name)).unwrap();
-    let table = std::fs::read_dir(config.out.join("latency")).unwrap().next().unwrap().unwrap().path();
+    let of_run = |name: &str| std::fs::read(config.out.join(name)).expect("a file of the run");
+    let mut tables = std::fs::read_dir(config.out.join("latency")).expect("a folder");
+    let table = tables.next().expect("it has a table").expect("an entry").path();
 
-    let space = Space::open(&scene.space).unwrap();
+    let space = Space::open(&scene.space).expect("it is valid");
     let net = space.supernet(8, 1, 2);
     let (arch, graph) = (net.full(), lower(&net, &net.full()));
     let classes = ["left", "right"].map(String::from);
@@ -127,25 +129,25 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let weights = initial_weights(&graph, 0);
     let export = scene.path("export");
     let options = export::Options { formats: vec![export::Format::Onnx], onnx: export::OnnxOptions::default() };
-    let described = serde_json::to_vec(&architecture).unwrap();
+    let described = serde_json::to_vec(&architecture).expect("it is plain data");
     let network = Network { architecture, net, arch, graph, weights };
     export::write(gpu(), network, &export::Facts::default(), &options, &export).expect("it is written");
-    let of_export = |name: &str| std::fs::read(export.join(name)).unwrap();
+    let of_export = |name: &str| std::fs::read(export.join(name)).expect("a file of the export");
     let (_, tiny) = formats::network();
     vec![
-        ("space", std::fs::read(format!("{}/assets/spaces/mobile.toml", env!("CARGO_MANIFEST_DIR"))).unwrap()),
+        ("space", PRESETS[1].1.as_bytes().to_vec()),
         ("budget", b"8.5ms".to_vec()),
         ("config", of_run("config.toml")),
         ("started", of_run("state/started.json")),
         ("surroundings", of_run("env.json")),
         ("records", [of_run("measurements.jsonl"), of_run("state/scores.jsonl")].concat()),
         ("checkpoint", of_run(&checkpoint)),
-        ("latency_table", std::fs::read(table).unwrap()),
+        ("latency_table", std::fs::read(table).expect("a file of the run")),
         ("architecture", described),
-        ("weights", to_safetensors(tiny, &initial_weights(tiny, 0), HashMap::new()).unwrap()),
+        ("weights", to_safetensors(tiny, &initial_weights(tiny, 0), HashMap::new()).expect("they fit")),
         ("onnx", of_export("model.onnx")),
         ("manifest", of_export("manifest.json")),
-        ("image", std::fs::read(scene.path("data/train/left/0.png")).unwrap()),
+        ("image", std::fs::read(scene.path("data/train/left/0.png")).expect("an image")),
     ]
 }
 

@@ -5,6 +5,9 @@ use super::supernet::{Arch, Supernet};
 use crate::rng::{Purpose, stream};
 use rand::RngExt;
 
+/// Levels go from the inverse of this to this.
+const LARGEST_EXPONENT: f64 = 4.0;
+
 /// Draws the architecture of every image of a step.
 #[derive(Clone, Debug)]
 pub struct WidthSampler {
@@ -43,22 +46,49 @@ impl WidthSampler {
             .collect()
     }
 
-    /// The architecture of draw `index`: every coordinate independently.
+    /// The architecture of draw `index`: every coordinate independently, but for the level that all have in common.
     fn one(&self, net: &Supernet, index: u64) -> Arch {
         let mut rng = stream(self.seed, Purpose::Widths, 0, index);
+        let exponent = match self.distribution {
+            WidthDistribution::Uniform => 1.0,
+            WidthDistribution::Large => 0.5,
+            WidthDistribution::Levels => LARGEST_EXPONENT.powf(rng.random_range(-1.0..=1.0)),
+        };
         let values = net
             .coordinates()
             .iter()
             .map(|coordinate| {
                 let u: f64 = rng.random();
-                let position = match self.distribution {
-                    WidthDistribution::Uniform => u,
-                    WidthDistribution::Large => u.sqrt(),
-                };
                 let count = coordinate.choices.len();
-                coordinate.choices[((position * count as f64) as usize).min(count - 1)]
+                coordinate.choices[((u.powf(exponent) * count as f64) as usize).min(count - 1)]
             })
             .collect();
         net.arch(values).expect("a choice of every coordinate is an architecture")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::Space;
+
+    /// Share of the full network's MACs that a tenth of the draws lies below, and that a tenth lies above.
+    fn tenths(distribution: WidthDistribution) -> [f64; 2] {
+        let net = Space::open("tiny").expect("it ships").supernet(28, 1, 10);
+        let sampler = WidthSampler { seed: 3, distribution, full_images: 0, images_per_draw: 1 };
+        let full = net.macs(&net.full()) as f64;
+        let mut shares: Vec<f64> = sampler.draw(&net, 0, 400).iter().map(|arch| net.macs(arch) as f64 / full).collect();
+        shares.sort_by(f64::total_cmp);
+        [shares[40], shares[360]]
+    }
+
+    #[test]
+    fn levels_train_small_and_large_networks_alike() {
+        let [low, high] = tenths(WidthDistribution::Levels);
+        assert!(low < 0.1 && high > 0.6, "{low} to {high}");
+        for narrow in [WidthDistribution::Uniform, WidthDistribution::Large] {
+            let [low, high] = tenths(narrow);
+            assert!(high - low < 0.45, "{narrow:?}: {low} to {high}");
+        }
     }
 }

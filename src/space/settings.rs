@@ -10,6 +10,10 @@ pub enum WidthDistribution {
     Uniform,
     /// Skewed to large widths: the choice at `sqrt(u)` of the list, `u` uniform.
     Large,
+    /// Each image first draws how small it is, the exponent `e` between 1/4 and 4 (uniform in its logarithm), then
+    /// every choice at `u^e` of the list: networks from a twentieth of the initial network to nearly all of it are
+    /// trained alike. Widths drawn independently of each other give networks that are nearly all of one size.
+    Levels,
 }
 
 /// A noisy device shows a median to one percent in about so many seconds.

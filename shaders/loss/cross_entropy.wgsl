@@ -1,9 +1,9 @@
-// Softmax, cross-entropy with label smoothing, and its gradient, averaged over the batch:
+// Softmax, cross-entropy with label smoothing and a teacher, and its gradient, averaged over the batch:
 //
-//   target_k = (1 - smoothing) [k = label] + smoothing / K
+//   target_k = (1 - taught) ((1 - smoothing) [k = label] + smoothing / K) + taught softmax(teacher[n])_k
 //   loss[n] = -sum over k of target_k log softmax(logits[n])_k,   dlogits = (softmax - target) / N
 //
-// logits and dlogits (N, K), labels (N), result (N, 2): loss, and 1 where the largest logit is the
+// logits, teacher and dlogits (N, K), labels (N), result (N, 2): loss, and 1 where the largest logit is the
 // label's. One invocation owns one image. The padding channels of dlogits are zero.
 
 override LANES: u32 = 8u;
@@ -12,6 +12,7 @@ struct Params {
     images: u32,
     classes: u32,
     smoothing: f32,
+    taught: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -19,6 +20,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read_write> dlogits: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> result: array<vec2f>;
+// Not read where nothing is taught.
+@group(0) @binding(5) var<storage, read> teacher: array<vec4f>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
@@ -46,15 +49,36 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     }
     let log_total = log(total);
     let mine = logits[image * stride + label / 4u][label % 4u] - largest;
-    let even = params.smoothing / f32(params.classes);
-    let loss = log_total - (1.0 - params.smoothing) * mine - even * sum;
+    let even = (1.0 - params.taught) * params.smoothing / f32(params.classes);
+    let sure = (1.0 - params.taught) * (1.0 - params.smoothing);
+    var loss = log_total - sure * mine - even * sum;
+
+    var teachers_largest = 0.0;
+    var teachers_total = 1.0;
+    if params.taught > 0.0 {
+        teachers_largest = teacher[image * stride].x;
+        for (var k = 1u; k < params.classes; k++) {
+            teachers_largest = max(teachers_largest, teacher[image * stride + k / 4u][k % 4u]);
+        }
+        var weighted = 0.0;
+        teachers_total = 0.0;
+        for (var k = 0u; k < params.classes; k++) {
+            let weight = exp(teacher[image * stride + k / 4u][k % 4u] - teachers_largest);
+            teachers_total += weight;
+            weighted += weight * (logits[image * stride + k / 4u][k % 4u] - largest);
+        }
+        loss -= params.taught * weighted / teachers_total;
+    }
     result[image] = vec2f(loss, select(0.0, 1.0, best == label));
 
     for (var quad = 0u; quad < stride; quad++) {
         let channel = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u);
         let softmax = exp(logits[image * stride + quad] - largest - log_total);
-        let hit = select(vec4f(0.0), vec4f(1.0 - params.smoothing), channel == vec4u(label));
-        let d = (softmax - hit - even) / f32(params.images);
+        var aim = select(vec4f(0.0), vec4f(sure), channel == vec4u(label)) + even;
+        if params.taught > 0.0 {
+            aim += params.taught / teachers_total * exp(teacher[image * stride + quad] - teachers_largest);
+        }
+        let d = (softmax - aim) / f32(params.images);
         dlogits[image * stride + quad] = keep(d, quad, params.classes);
     }
 }

@@ -10,23 +10,34 @@ use crate::reference;
 pub(super) static CHECKS: &[Check] = &[Check {
     kernels: &[&loss::CROSS_ENTROPY, &loss::ACCUMULATE],
     run: |setting| {
-        cross_entropy(setting, [70, 5], (0.0, 1.0), 0.1)?;
-        cross_entropy(setting, [9, 33], (500.0, 4.0), 0.0)
+        cross_entropy(setting, [70, 5], (0.0, 1.0), 0.1, 0.5)?;
+        cross_entropy(setting, [9, 33], (500.0, 4.0), 0.0, 0.0)
     },
 }];
 
 /// The loss of so many images and classes, and its way into the totals; `logits` are what is added to logits of
-/// this spread, and the spread.
+/// this spread, and the spread; `taught` is a teacher's share of the target.
 ///
 /// # Errors
 /// As for all cases, what the device says, or where its numbers differ.
-pub fn cross_entropy(setting: Setting, [images, classes]: [usize; 2], logits: (f64, f64), smoothing: f32) -> Outcome {
+pub fn cross_entropy(
+    setting: Setting,
+    [images, classes]: [usize; 2],
+    logits: (f64, f64),
+    smoothing: f32,
+    taught: f32,
+) -> Outcome {
     let Setting { gpu, tuning } = setting;
     let (offset, spread) = logits;
-    let mut logits = random(1, [images, 1, 1, classes]);
-    logits.values.iter_mut().for_each(|value| *value = f64::from((offset + spread * *value) as f32));
+    let drawn = |seed| {
+        let mut logits = random(seed, [images, 1, 1, classes]);
+        logits.values.iter_mut().for_each(|value| *value = f64::from((offset + spread * *value) as f32));
+        logits
+    };
+    let (logits, teacher) = (drawn(1), drawn(2));
     let labels: Vec<usize> = (0..images).map(|n| (n * 7) % classes).collect();
-    let want = reference::loss::cross_entropy(&logits, &labels, f64::from(smoothing));
+    let lesson = (taught > 0.0).then_some((&teacher, f64::from(taught)));
+    let want = reference::loss::cross_entropy(&logits, &labels, f64::from(smoothing), lesson);
 
     let full = vec![classes; images];
     let dlogits = trap_map(gpu, "dlogits", logits.shape())?;
@@ -34,10 +45,12 @@ pub fn cross_entropy(setting: Setting, [images, classes]: [usize; 2], logits: (f
     let labels: Vec<u32> = labels.iter().map(|label| *label as u32).collect();
     let total = gpu.upload("total", &[2f32, 3.0, 5.0, 0.0])?;
     let mut rec = Recording::new();
+    let teacher = map(gpu, "teacher", &teacher, &full)?;
     let io = loss::CrossEntropy {
         logits: &map(gpu, "logits", &logits, &full)?,
         labels: &gpu.upload("labels", &labels)?,
         smoothing,
+        teacher: (taught > 0.0).then_some((&teacher, taught)),
         dlogits: &dlogits,
         result: &result,
     };

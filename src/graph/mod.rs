@@ -18,7 +18,7 @@ pub use lower::lower;
 pub use memory::{Fits, Footprint};
 pub use params::{Active, Param, Role, Weights, initial_weights};
 pub use plan::{Slots, Value};
-pub use session::{BatchStatistics, Deployed, NetworkError, Scoring, Totals, Training, TrainingOptions};
+pub use session::{BatchStatistics, Deployed, NetworkError, Scoring, Teacher, Totals, Training, TrainingOptions};
 
 use crate::kernels::RowId;
 use crate::kernels::conv::Conv;

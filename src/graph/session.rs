@@ -76,12 +76,21 @@ pub struct Totals {
     zero: f32,
 }
 
+/// A network whose output on the same images is a share of a training's target (Hinton, Vinyals, Dean 2015).
+pub struct Teacher {
+    /// The network, for batches of the training's size.
+    pub network: Deployed,
+    /// Its share of the target, 0 to 1.
+    pub share: f32,
+}
+
 /// A graph made ready for training steps.
 pub struct Training {
     gpu: Gpu,
     graph: Graph,
     memory: Memory,
     program: Program,
+    teacher: Option<Teacher>,
     labels: Buf,
     tensors: Buf,
     gradients: Buf,
@@ -111,8 +120,21 @@ impl Training {
     /// `NetworkError::NoRoom` says what would fit; the statistics of a smaller batch are others, so none is taken
     /// unasked.
     pub fn new(gpu: &Gpu, graph: Graph, options: TrainingOptions) -> Result<Self, NetworkError> {
+        Self::taught(gpu, graph, options, None)
+    }
+
+    /// The same with a teacher.
+    ///
+    /// # Errors
+    /// As without one.
+    pub fn taught(
+        gpu: &Gpu,
+        graph: Graph,
+        options: TrainingOptions,
+        teacher: Option<Teacher>,
+    ) -> Result<Self, NetworkError> {
         let held = gpu.held_bytes();
-        Self::make(gpu, graph.clone(), options).map_err(|error| match error {
+        Self::make(gpu, graph.clone(), options, teacher).map_err(|error| match error {
             source @ (GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. }) => {
                 let fits = what_fits(&graph, &options, &source, held);
                 NetworkError::NoRoom { source, batch: options.batch, fits }
@@ -121,7 +143,7 @@ impl Training {
         })
     }
 
-    fn make(gpu: &Gpu, graph: Graph, options: TrainingOptions) -> Result<Self, GpuError> {
+    fn make(gpu: &Gpu, graph: Graph, options: TrainingOptions, teacher: Option<Teacher>) -> Result<Self, GpuError> {
         let TrainingOptions { batch, rule, smoothing, statistics, tuning } = options;
         let mode = match statistics {
             BatchStatistics::OfBatch => Mode::Batch,
@@ -158,6 +180,7 @@ impl Training {
                 logits: recorder.map(Value::Of(graph.logits)),
                 labels: &labels,
                 smoothing,
+                teacher: teacher.as_ref().map(|teacher| (&teacher.network.logits, teacher.share)),
                 dlogits: recorder.map(Value::Gradient(graph.logits)),
                 result: &result,
             };
@@ -180,7 +203,19 @@ impl Training {
             optimizer::step(&mut rec, &rule, blocks, io);
         }
         let program = Program::new(gpu, rec)?;
-        Ok(Self { gpu: gpu.clone(), graph, memory, program, labels, tensors, gradients, moment, total, result })
+        Ok(Self {
+            gpu: gpu.clone(),
+            graph,
+            memory,
+            program,
+            teacher,
+            labels,
+            tensors,
+            gradients,
+            moment,
+            total,
+            result,
+        })
     }
 
     /// The network that it trains.
@@ -233,6 +268,9 @@ impl Training {
         self.gpu.write(&self.memory.control, &[control]);
         self.gpu.write(&self.labels, labels);
         self.gpu.write(&self.memory.maps[&Value::Of(Graph::IMAGES)].buf, images);
+        if let Some(teacher) = &self.teacher {
+            teacher.network.run(images);
+        }
         self.program.run();
     }
 
@@ -410,10 +448,15 @@ impl Deployed {
         })
     }
 
-    /// Logits (N, classes) of `images` (N, S, S, 4), normalised.
-    pub fn logits(&self, images: &[f32]) -> Result<Vec<f32>, NetworkError> {
+    /// Submits its launches on `images` (N, S, S, 4), normalised.
+    fn run(&self, images: &[f32]) {
         self.gpu.write(&self.images.buf, images);
         self.program.run();
+    }
+
+    /// Logits (N, classes) of `images` (N, S, S, 4), normalised.
+    pub fn logits(&self, images: &[f32]) -> Result<Vec<f32>, NetworkError> {
+        self.run(images);
         let padded: Vec<f32> = self.gpu.read(&self.logits.buf)?;
         Ok(unpad(&padded, &self.logits))
     }

@@ -15,6 +15,7 @@ struct CrossEntropyParams {
     images: u32,
     classes: u32,
     smoothing: f32,
+    taught: f32,
 }
 
 /// Operands of `cross_entropy`.
@@ -26,6 +27,8 @@ pub struct CrossEntropy<'a> {
     pub labels: &'a Buf,
     /// Label smoothing, 0 to 1.
     pub smoothing: f32,
+    /// Another network's logits (N, 1, 1, K), and the share of the target that they are, 0 to 1.
+    pub teacher: Option<(&'a Map, f32)>,
     /// Gradient of the mean loss, written.
     pub dlogits: &'a Map,
     /// Loss and hit of every image (N, 2), written.
@@ -35,16 +38,18 @@ pub struct CrossEntropy<'a> {
 /// Appends the loss and its gradient.
 pub fn cross_entropy(rec: &mut Recording, tuning: &Tuning, io: CrossEntropy) {
     let (images, classes) = (io.logits.images, io.logits.channels);
+    let (teacher, taught) = io.teacher.unwrap_or((io.logits, 0.0));
     rec.push(Launch {
         kernel: &CROSS_ENTROPY,
         label: String::new(),
         overrides: vec![("LANES", tuning.lanes)],
-        params: bytes_of(&CrossEntropyParams { images, classes, smoothing: io.smoothing }).to_vec(),
+        params: bytes_of(&CrossEntropyParams { images, classes, smoothing: io.smoothing, taught }).to_vec(),
         bindings: vec![
             ("logits", io.logits.buf.clone()),
             ("labels", io.labels.clone()),
             ("dlogits", io.dlogits.buf.clone()),
             ("result", io.result.clone()),
+            ("teacher", teacher.buf.clone()),
         ],
         groups: [images.div_ceil(tuning.lanes), 1, 1],
         work: Work { flops: 8 * io.logits.len(), bytes: 2 * io.logits.buf.bytes() },

@@ -270,6 +270,7 @@ impl Recorder<'_> {
                     logits: &logits,
                     labels: &labels,
                     smoothing: 0.1,
+                    teacher: None,
                     dlogits: &dlogits,
                     result: &result,
                 };
@@ -330,7 +331,8 @@ impl Recorder<'_> {
         let quads = channels.div_ceil(4);
         let (moments, running) = (&self.room(3 * quads)?, &self.room(2 * quads)?);
         let (affine, gradient) = (&self.filled("affine", 2 * quads)?, &self.room(2 * quads)?);
-        let partial = norm::statistics_quads(self.tuning, z.shape()).max(norm::backward_quads(self.tuning, z.shape()));
+        let partial = norm::statistics_quads(self.tuning, z.shape(), self.images)
+            .max(norm::backward_quads(self.tuning, z.shape()));
         let partial = &self.room(partial)?;
         let control = Control { learning_rate: 0.0, statistics_rate: 0.1, clip_norm: 0.0, step: 1.0 };
         let control = &self.gpu.upload("control", &[control])?;

@@ -8,7 +8,7 @@ use super::origin::source;
 use super::prepare::Prepared;
 use super::search::{Run, Watch};
 use super::snapshot::{Origin, Saved, from_sections, to_sections};
-use crate::graph::{Graph, Weights, initial_weights, lower};
+use crate::graph::{Deployed, Graph, Teacher, Weights, initial_weights, lower};
 use crate::model::{Architecture, to_safetensors};
 use crate::report;
 use crate::space::{Arch, WidthSampler};
@@ -41,6 +41,8 @@ struct Task<'a> {
     weights: &'a Weights,
     /// With a sampler, the super-network.
     sampler: Option<WidthSampler>,
+    /// Weights of the super-network, which teaches.
+    teacher: Option<&'a Weights>,
 }
 
 /// A training that goes on, and where it is kept.
@@ -79,6 +81,7 @@ fn options<'a>(config: &Config, prepared: &'a Prepared, task: &Task<'a>) -> Trai
         // The final trainings see other orders and crops than the super-network did.
         seed: config.seed.wrapping_add(u64::from(task.sampler.is_none())),
         sampler: task.sampler.clone(),
+        teacher: None,
         images: Arc::clone(&prepared.train),
         normalisation: prepared.normalisation,
         augment: prepared.space.augment,
@@ -86,6 +89,15 @@ fn options<'a>(config: &Config, prepared: &'a Prepared, task: &Task<'a>) -> Trai
         tuning: prepared.tuning,
         steps_in_flight: prepared.steps_in_flight,
     }
+}
+
+/// The super-network at its full widths, made ready to teach.
+fn teacher(prepared: &Prepared, weights: &Weights) -> Result<Teacher, RunError> {
+    let settings = &prepared.space.train;
+    let shapes = prepared.net.shapes(&prepared.net.full());
+    let batch = settings.batch.min(prepared.train.len() as u32);
+    let network = Deployed::new(&prepared.gpu, &prepared.graph, weights, &shapes, &prepared.tuning, batch)?;
+    Ok(Teacher { network, share: settings.distillation })
 }
 
 impl Run<'_> {
@@ -102,7 +114,14 @@ impl Run<'_> {
         }
         let mut watch = self.begin(Phase::Supernet);
         let sampler = Some(WidthSampler::new(self.config.seed, &prepared.space.train));
-        let task = Task { name: "supernet", arch: &full, graph: prepared.graph.clone(), weights: untrained, sampler };
+        let task = Task {
+            name: "supernet",
+            arch: &full,
+            graph: prepared.graph.clone(),
+            weights: untrained,
+            sampler,
+            teacher: None,
+        };
         let weights = self.train(&task, &mut watch)?;
         let weights = self.recalibrate(&full, &weights)?;
         self.save("initial", &full, &weights)?;
@@ -124,7 +143,8 @@ impl Run<'_> {
             FinalStart::Shared => shared.prefix(&prepared.graph, &graph),
             FinalStart::Scratch => initial_weights(&graph, self.config.seed),
         };
-        let task = Task { name, arch, graph, weights: &start, sampler: None };
+        let teacher = (prepared.space.train.distillation > 0.0).then_some(shared);
+        let task = Task { name, arch, graph, weights: &start, sampler: None, teacher };
         let weights = self.train(&task, watch)?;
         let weights = self.recalibrate(arch, &weights)?;
         let shapes = prepared.net.shapes(arch);
@@ -152,13 +172,14 @@ impl Run<'_> {
         for report in &epochs {
             self.tell(task.name, report)?;
         }
-        let options = options(config, prepared, task);
+        let mut options = options(config, prepared, task);
         let all = options.epochs;
         let mut course = Course { name: task.name, origin, checkpoints, epochs, all, saved: Instant::now() };
         let weights = match snapshot {
             // Nothing of a training that is done is needed but its weights.
             Some(snapshot) if snapshot.begun.position.epoch >= all => snapshot.begun.weights,
             snapshot => {
+                options.teacher = task.teacher.map(|weights| teacher(prepared, weights)).transpose()?;
                 let mut trainer = Trainer::new(&prepared.gpu, task.graph.clone(), task.weights, options)?;
                 if let Some(snapshot) = snapshot {
                     trainer.restore(snapshot)?;

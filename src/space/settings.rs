@@ -80,6 +80,10 @@ pub struct TrainSettings {
     pub warmup: f32,
     /// Label smoothing.
     pub label_smoothing: f32,
+    /// Share of a final training's target that is the output of the super-network at its full widths on the same
+    /// image, 0 to 1.
+    #[serde(default)]
+    pub distillation: f32,
     /// Gradients are scaled down to this norm; 0 for never.
     pub clip_norm: f32,
     /// How widths are drawn.

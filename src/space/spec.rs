@@ -364,7 +364,12 @@ impl Space {
         for (key, value) in [("learning_rate", t.learning_rate), ("final_learning_rate", t.final_learning_rate)] {
             check(value > 0.0 && value.is_finite(), format!("train.{key}"), "must be positive")?;
         }
-        for (key, value) in [("momentum", t.momentum), ("warmup", t.warmup), ("label_smoothing", t.label_smoothing)] {
+        for (key, value) in [
+            ("momentum", t.momentum),
+            ("warmup", t.warmup),
+            ("label_smoothing", t.label_smoothing),
+            ("distillation", t.distillation),
+        ] {
             check((0.0..1.0).contains(&value), format!("train.{key}"), "must be at least 0 and below 1")?;
         }
         check(

@@ -3,7 +3,9 @@
 use super::schedule::Schedule;
 use crate::data::{Augment, Batch, DataError, Epoch, Images, Loader, Normalisation};
 use crate::gpu::{Gpu, GpuError};
-use crate::graph::{BatchStatistics, Footprint, Graph, NetworkError, Totals, Training, TrainingOptions, Weights};
+use crate::graph::{
+    BatchStatistics, Footprint, Graph, NetworkError, Teacher, Totals, Training, TrainingOptions, Weights,
+};
 use crate::kernels::Tuning;
 use crate::kernels::optimizer::{Control, Rule};
 use crate::space::{Arch, LayerShape, Optimizer, Supernet, TrainSettings, WidthSampler};
@@ -47,6 +49,8 @@ pub struct TrainerOptions<'a> {
     pub learning_rate: f32,
     /// Draws widths per image; `None` trains `arch` alone.
     pub sampler: Option<WidthSampler>,
+    /// Another network's part in the target.
+    pub teacher: Option<Teacher>,
     /// Training images.
     pub images: Arc<Images>,
     /// Applied to every image.
@@ -153,7 +157,12 @@ pub struct Trainer<'a> {
 
 impl<'a> Trainer<'a> {
     /// Makes the network ready with `weights`.
-    pub fn new(gpu: &Gpu, graph: Graph, weights: &Weights, options: TrainerOptions<'a>) -> Result<Self, TrainError> {
+    pub fn new(
+        gpu: &Gpu,
+        graph: Graph,
+        weights: &Weights,
+        mut options: TrainerOptions<'a>,
+    ) -> Result<Self, TrainError> {
         let settings = options.settings;
         let rule = match settings.optimizer {
             Optimizer::Sgd => Rule::Sgd { momentum: settings.momentum, decay: settings.weight_decay },
@@ -162,7 +171,7 @@ impl<'a> Trainer<'a> {
             }
         };
         let batch = settings.batch.min(options.images.len() as u32);
-        let training = Training::new(
+        let training = Training::taught(
             gpu,
             graph,
             TrainingOptions {
@@ -172,6 +181,7 @@ impl<'a> Trainer<'a> {
                 statistics: BatchStatistics::OfBatch,
                 tuning: options.tuning,
             },
+            options.teacher.take(),
         )?;
         training.load(weights)?;
         let steps = (options.images.len() as u64 / u64::from(batch)) * u64::from(options.epochs);

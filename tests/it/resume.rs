@@ -630,6 +630,7 @@ fn a_loss_that_is_not_finite_rolls_back() {
         epochs: 2,
         learning_rate: 1e38,
         sampler: None,
+        teacher: None,
         normalisation: images.statistics(),
         images: Arc::new(images),
         augment: space.augment,

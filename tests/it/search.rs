@@ -45,6 +45,7 @@ momentum = 0.9
 weight_decay = 0.0
 warmup = 0.0
 label_smoothing = 0.0
+distillation = 0.3
 clip_norm = 0.0
 widths = "uniform"
 full_images = 0

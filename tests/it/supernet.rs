@@ -3,7 +3,7 @@
 use crate::harness::{gpu, settings};
 use netadapt::check::Setting;
 use netadapt::graph::{
-    BatchStatistics, Deployed, Graph, Scoring, Training, TrainingOptions, Weights, initial_weights, lower,
+    BatchStatistics, Deployed, Graph, Scoring, Teacher, Training, TrainingOptions, Weights, initial_weights, lower,
 };
 use netadapt::kernels::Tuning;
 use netadapt::kernels::optimizer::{Control, Rule};
@@ -249,16 +249,14 @@ fn a_residual_block_of_width_zero_is_not_there_bit_for_bit() {
     assert_ne!(masked, logits(&with, &graph, &weights, &with.full()), "the block does something where it is kept");
 }
 
+fn options(batch: u32, statistics: BatchStatistics) -> TrainingOptions {
+    let rule = Rule::Sgd { momentum: 0.9, decay: 0.01 };
+    TrainingOptions { batch, rule, smoothing: 0.1, statistics, tuning: tuning() }
+}
+
 /// A training of `arch`'s graph with fixed or batch statistics.
 fn training(net: &Supernet, arch: &Arch, batch: u32, statistics: BatchStatistics) -> Training {
-    let options = TrainingOptions {
-        batch,
-        rule: Rule::Sgd { momentum: 0.9, decay: 0.01 },
-        smoothing: 0.1,
-        statistics,
-        tuning: tuning(),
-    };
-    Training::new(gpu(), lower(net, arch), options).expect("the network fits")
+    Training::new(gpu(), lower(net, arch), options(batch, statistics)).expect("the network fits")
 }
 
 const CONTROL: Control = Control { learning_rate: 0.1, statistics_rate: 0.1, clip_norm: 0.0, step: 1.0 };
@@ -299,6 +297,26 @@ fn with_equal_widths_a_step_is_the_extracted_networks() {
             assert_near(a, b, 1e-4, &what);
         }
     }
+}
+
+#[test]
+fn a_network_has_nothing_to_learn_from_itself() {
+    let net = net();
+    let graph = lower(&net, &net.full());
+    let weights = weights(&graph, 18);
+    let (images, labels, shapes) = (images(8, 19), labels(8), net.shapes(&net.full()));
+    let largest_gradient = |teacher: Option<&Weights>| {
+        let network = |weights| Deployed::new(gpu(), &graph, weights, &shapes, &tuning(), 8).expect("it fits");
+        let teacher = teacher.map(|weights| Teacher { network: network(weights), share: 1.0 });
+        let options = options(8, BatchStatistics::Frozen);
+        let training = Training::taught(gpu(), graph.clone(), options, teacher).expect("the network fits");
+        training.load(&weights).expect("the weights fit");
+        training.step(&images, &labels, &[&shapes[..]; 8], CONTROL);
+        gradients(&training).values.iter().fold(0f32, |most, value| most.max(value.abs()))
+    };
+    let (own, alone) = (largest_gradient(Some(&weights)), largest_gradient(None));
+    let another = largest_gradient(Some(&self::weights(&graph, 20)));
+    assert!(own < 1e-4 * alone.min(another), "{own} beside {alone} without a teacher, {another} with another one");
 }
 
 #[test]

@@ -14,6 +14,7 @@ override KERNEL: u32 = 1u;
 override SHORTCUT: u32 = 0u;
 
 const MAX_PIXELS: u32 = 8u;
+const MAX_SPAN: u32 = 10u; // MAX_PIXELS + 2
 const MAX_TILE: u32 = 32u;
 
 struct Params {
@@ -41,6 +42,25 @@ struct Params {
 @group(0) @binding(4) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> dx: array<vec4f>;
 
+alias Tile = array<vec4f, MAX_TILE>;
+alias Span = array<vec4f, MAX_SPAN>;
+
+// Adds a stretch of a row of dz, from `shift` on, through the weights of one tap and quad of filters.
+fn add(acc: ptr<function, Tile>, span: ptr<function, Span>, shift: u32, first: u32) {
+    for (var p = 0u; p < PIXELS; p++) {
+        let v = (*span)[p + shift];
+        for (var q = 0u; q < QUADS; q++) {
+            let w = first + q * 4u * params.filter_quads;
+            (*acc)[p * QUADS + q] += vec4f(
+                dot(v, weight[w]),
+                dot(v, weight[w + params.filter_quads]),
+                dot(v, weight[w + 2u * params.filter_quads]),
+                dot(v, weight[w + 3u * params.filter_quads]),
+            );
+        }
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let image = group.z;
@@ -55,7 +75,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let pixels = params.height * params.width;
     let first_pixel = (group.x * LANES + lane.x) * PIXELS;
 
-    var acc: array<vec4f, MAX_TILE>;
+    var acc: Tile;
     for (var t = 0u; t < PIXELS * QUADS; t++) {
         acc[t] = vec4f(0.0);
     }
@@ -68,7 +88,36 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         right[p] = i32(pixel % params.width + KERNEL / 2u);
     }
     let border = (KERNEL - select(KERNEL, widths[params.kernel_row + image], KERNEL > 1u)) / 2u;
-    for (var ky = border; ky < KERNEL - border; ky++) {
+    // Where an invocation's pixels are neighbours of one row, it is read once for three taps.
+    let segment = KERNEL == 3u && params.stride == 1u && border == 0u && params.width % PIXELS == 0u;
+    if segment {
+        for (var ky = 0u; ky < 3u; ky++) {
+            let h = bottom[0] - i32(ky);
+            let row_inside = h >= 0 && h < i32(params.out_height);
+            let at_row = (image * params.out_height + select(0u, u32(h), row_inside)) * params.out_width;
+            var at: array<u32, MAX_SPAN>;
+            var inside: array<bool, MAX_SPAN>;
+            for (var s = 0u; s < PIXELS + 2u; s++) {
+                let w = right[0] - 2 + i32(s);
+                inside[s] = row_inside && w >= 0 && w < i32(params.out_width);
+                at[s] = (at_row + select(0u, u32(w), inside[s])) * params.filter_quads;
+            }
+            let first_row = (ky * 3u * params.in_quads + first_quad) * 4u;
+            let tap = params.in_quads * 4u * params.filter_quads;
+            for (var o = 0u; o < filter_quads; o++) {
+                var span: Span;
+                for (var s = 0u; s < PIXELS + 2u; s++) {
+                    span[s] = select(vec4f(0.0), dz[at[s] + o], inside[s]);
+                }
+                let w = first_row * params.filter_quads + o;
+                add(&acc, &span, 2u, w);
+                add(&acc, &span, 1u, w + tap);
+                add(&acc, &span, 0u, w + 2u * tap);
+            }
+        }
+    }
+    let last_ky = select(KERNEL - border, 0u, segment);
+    for (var ky = border; ky < last_ky; ky++) {
         for (var kx = border; kx < KERNEL - border; kx++) {
             var at: array<u32, MAX_PIXELS>;
             var inside: array<bool, MAX_PIXELS>;

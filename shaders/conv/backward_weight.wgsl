@@ -7,6 +7,7 @@
 // x (N, H, W, I), dz (N, P, Q, O), dw (parts, K, K, I, O). One invocation owns one quad of input
 // channels at one tap times QUADS quads of filters; the workgroup's lanes are ROWS of those times
 // LANES / ROWS parts. Filters are read at addresses that the workgroup shares where ROWS = LANES.
+// PIXELS neighbours are taken at a time where an image keeps all of the tile's filters.
 
 override LANES: u32 = 8u;
 override ROWS: u32 = 8u;
@@ -14,6 +15,8 @@ override QUADS: u32 = 4u;
 override KERNEL: u32 = 1u;
 
 const MAX_QUADS: u32 = 4u;
+// Pixels that the inner loop takes at a time.
+const PIXELS: u32 = 4u;
 
 struct Params {
     images: u32,
@@ -37,6 +40,22 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;
 @group(0) @binding(3) var<storage, read> dz: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> dw: array<vec4f>;
+
+// Whether tap `k` of output row or column `p` lies within an input of `size`.
+fn is_inside(p: u32, k: u32, size: u32) -> bool {
+    let at = i32(p * params.stride + k) - i32(KERNEL / 2u);
+    return at >= 0 && at < i32(size);
+}
+
+// The input under tap column `kx` of output column `c`, zero outside.
+fn load(at_row: u32, c: u32, kx: u32, row_inside: bool, quad: u32) -> vec4f {
+    if KERNEL == 1u {
+        return x[(at_row + c * params.stride) * params.in_quads + quad];
+    }
+    let inside = row_inside && is_inside(c, kx, params.width);
+    let column = select(0u, c * params.stride + kx - KERNEL / 2u, inside);
+    return select(vec4f(0.0), x[(at_row + column) * params.in_quads + quad], inside);
+}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
@@ -67,22 +86,52 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         }
         let kept = first_quad < kept_quads && quad < in_quads
             && min(ky, kx) >= border && max(ky, kx) + border < KERNEL;
-        // A loop of no turns, since a branch alone does not skip work on every adapter.
-        let height = select(0u, params.out_height, kept);
-        for (var p = 0u; p < height; p++) {
-            let h = i32(p * params.stride + ky) - i32(KERNEL / 2u);
-            let row_inside = h >= 0 && h < i32(params.height);
-            let at_row = (image * params.height + select(0u, u32(h), row_inside)) * params.width;
+        // Loops of no turns, since a branch alone does not skip work on every adapter. Quads past the kept ones
+        // were never written, so only a tile that has some masks them.
+        let whole = first_quad + QUADS <= kept_quads;
+        let whole_height = select(0u, params.out_height, kept && whole);
+        let part_height = select(0u, params.out_height, kept && !whole);
+        for (var p = 0u; p < whole_height; p++) {
+            let row_inside = is_inside(p, ky, params.height);
+            let at_row = (image * params.height + select(0u, p * params.stride + ky - KERNEL / 2u, row_inside)) * params.width;
+            var at_out = (image * params.out_height + p) * params.out_width * params.filter_quads + first_quad;
+            var c = 0u;
+            for (; c + PIXELS <= params.out_width; c += PIXELS) {
+                var v: array<vec4f, PIXELS>;
+                for (var i = 0u; i < PIXELS; i++) {
+                    v[i] = load(at_row, c + i, kx, row_inside, quad);
+                }
+                // All pixels of one accumulator in turn: it is loaded and stored once for them.
+                for (var q = 0u; q < QUADS; q++) {
+                    for (var i = 0u; i < PIXELS; i++) {
+                        let d = dz[at_out + i * params.filter_quads + q];
+                        acc[q * 4u] = fma(vec4f(v[i].x), d, acc[q * 4u]);
+                        acc[q * 4u + 1u] = fma(vec4f(v[i].y), d, acc[q * 4u + 1u]);
+                        acc[q * 4u + 2u] = fma(vec4f(v[i].z), d, acc[q * 4u + 2u]);
+                        acc[q * 4u + 3u] = fma(vec4f(v[i].w), d, acc[q * 4u + 3u]);
+                    }
+                }
+                at_out += PIXELS * params.filter_quads;
+            }
+            for (; c < params.out_width; c++) {
+                let v = load(at_row, c, kx, row_inside, quad);
+                for (var q = 0u; q < QUADS; q++) {
+                    let d = dz[at_out + q];
+                    acc[q * 4u] = fma(vec4f(v.x), d, acc[q * 4u]);
+                    acc[q * 4u + 1u] = fma(vec4f(v.y), d, acc[q * 4u + 1u]);
+                    acc[q * 4u + 2u] = fma(vec4f(v.z), d, acc[q * 4u + 2u]);
+                    acc[q * 4u + 3u] = fma(vec4f(v.w), d, acc[q * 4u + 3u]);
+                }
+                at_out += params.filter_quads;
+            }
+        }
+        for (var p = 0u; p < part_height; p++) {
+            let row_inside = is_inside(p, ky, params.height);
+            let at_row = (image * params.height + select(0u, p * params.stride + ky - KERNEL / 2u, row_inside)) * params.width;
             let at_out = (image * params.out_height + p) * params.out_width;
             for (var c = 0u; c < params.out_width; c++) {
-                let w = i32(c * params.stride + kx) - i32(KERNEL / 2u);
-                let inside = row_inside && w >= 0 && w < i32(params.width);
-                var v = x[(at_row + select(0u, u32(w), inside)) * params.in_quads + quad];
-                if KERNEL > 1u {
-                    v = select(vec4f(0.0), v, inside);
-                }
+                let v = load(at_row, c, kx, row_inside, quad);
                 for (var q = 0u; q < QUADS; q++) {
-                    // Quads past the kept ones were never written.
                     let written = first_quad + q < kept_quads;
                     let d = select(vec4f(0.0), dz[(at_out + c) * params.filter_quads + first_quad + q], written);
                     acc[q * 4u] = fma(vec4f(v.x), d, acc[q * 4u]);

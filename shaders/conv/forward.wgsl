@@ -20,6 +20,7 @@ override ACTIVATION: u32 = 0u;
 override SHORTCUT: u32 = 0u;
 
 const MAX_PIXELS: u32 = 8u;
+const MAX_SPAN: u32 = 10u; // MAX_PIXELS + 2
 const MAX_TILE: u32 = 32u;
 
 struct Params {
@@ -48,6 +49,25 @@ struct Params {
 @group(0) @binding(5) var<storage, read> shortcut: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
 
+alias Tile = array<vec4f, MAX_TILE>;
+alias Span = array<vec4f, MAX_SPAN>;
+
+// Adds a stretch of an input row, from tap `kx` on, through the weights of one tap and quad of channels.
+fn add(acc: ptr<function, Tile>, span: ptr<function, Span>, kx: u32, row: u32) {
+    for (var p = 0u; p < PIXELS; p++) {
+        let v = (*span)[p + kx];
+        for (var q = 0u; q < QUADS; q++) {
+            let w = row + q;
+            var sum = (*acc)[p * QUADS + q];
+            sum = fma(vec4f(v.x), weight[w], sum);
+            sum = fma(vec4f(v.y), weight[w + params.filter_quads], sum);
+            sum = fma(vec4f(v.z), weight[w + 2u * params.filter_quads], sum);
+            sum = fma(vec4f(v.w), weight[w + 3u * params.filter_quads], sum);
+            (*acc)[p * QUADS + q] = sum;
+        }
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let image = group.z;
@@ -61,7 +81,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let pixels = params.out_height * params.out_width;
     let first_pixel = (group.x * LANES + lane.x) * PIXELS;
 
-    var acc: array<vec4f, MAX_TILE>;
+    var acc: Tile;
     for (var t = 0u; t < PIXELS * QUADS; t++) {
         acc[t] = vec4f(0.0);
     }
@@ -74,7 +94,35 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         left[p] = i32(pixel % params.out_width * params.stride) - i32(KERNEL / 2u);
     }
     let border = (KERNEL - select(KERNEL, widths[params.kernel_row + image], KERNEL > 1u)) / 2u;
-    if first_quad < quads(kept) {
+    let computed = first_quad < quads(kept);
+    // Where an invocation's pixels are neighbours of one row, it is read once for three taps.
+    let segment = KERNEL == 3u && params.stride == 1u && border == 0u && params.out_width % PIXELS == 0u;
+    if computed && segment {
+        for (var ky = 0u; ky < 3u; ky++) {
+            let h = top[0] + i32(ky);
+            let row_inside = h >= 0 && h < i32(params.height);
+            let at_row = (image * params.height + select(0u, u32(h), row_inside)) * params.width;
+            var at: array<u32, MAX_SPAN>;
+            var inside: array<bool, MAX_SPAN>;
+            for (var s = 0u; s < PIXELS + 2u; s++) {
+                let w = left[0] + i32(s);
+                inside[s] = row_inside && w >= 0 && w < i32(params.width);
+                at[s] = (at_row + select(0u, u32(w), inside[s])) * params.in_quads;
+            }
+            let tap = params.in_quads * 4u * params.filter_quads;
+            var row = ky * 3u * tap + first_quad;
+            for (var i = 0u; i < in_quads; i++) {
+                var span: Span;
+                for (var s = 0u; s < PIXELS + 2u; s++) {
+                    span[s] = select(vec4f(0.0), x[at[s] + i], inside[s]);
+                }
+                add(&acc, &span, 0u, row);
+                add(&acc, &span, 1u, row + tap);
+                add(&acc, &span, 2u, row + 2u * tap);
+                row += 4u * params.filter_quads;
+            }
+        }
+    } else if computed {
         for (var ky = border; ky < KERNEL - border; ky++) {
             for (var kx = border; kx < KERNEL - border; kx++) {
                 var at: array<u32, MAX_PIXELS>;

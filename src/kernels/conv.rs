@@ -110,7 +110,7 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Width
         bypass_row: widths.at(merge.map_or(RowId::UNLIMITED, |m| m.bypass)),
         kernel_row: widths.at(conv.kernel_row),
     };
-    let (pixels, quads) = tile(tuning, io.y.pixels(), io.y.quads());
+    let (pixels, quads) = dense_tile(tuning, conv, io.y);
     rec.push(Launch {
         kernel: &FORWARD,
         label: String::new(),
@@ -199,7 +199,7 @@ pub fn backward_data(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: 
         split_row: widths.at(io.merge.map_or(RowId::UNLIMITED, |m| m.kept)),
         kernel_row: widths.at(conv.kernel_row),
     };
-    let (pixels, quads) = tile(tuning, io.dx.pixels(), io.dx.quads());
+    let (pixels, quads) = dense_tile(tuning, conv, io.dx);
     rec.push(Launch {
         kernel: &BACKWARD_DATA,
         label: String::new(),
@@ -315,6 +315,23 @@ fn tile(tuning: &Tuning, pixels: u32, quads: u32) -> (u32, u32) {
     let padded = |tile: &u32| pixels.next_multiple_of(tuning.lanes * tile);
     let tile = (least..=most).min_by_key(padded).expect("the range is not empty");
     (tile, quads)
+}
+
+/// The tile of a convolution that writes `out`.
+fn dense_tile(tuning: &Tuning, conv: &Conv, out: &Map) -> (u32, u32) {
+    row_tile(tuning, conv, out).unwrap_or_else(|| tile(tuning, out.pixels(), out.quads()))
+}
+
+/// A tile of neighbours in one row: a 3x3 kernel of stride 1 then reads a row once for its three taps. Of the same
+/// size as others, but longer and narrower; none where short segments or idle lanes would be left.
+fn row_tile(tuning: &Tuning, conv: &Conv, out: &Map) -> Option<(u32, u32)> {
+    if conv.kernel != 3 || conv.stride != 1 {
+        return None;
+    }
+    let most = (2 * tuning.conv_pixels).min(8).min(out.pixels().div_ceil(tuning.lanes));
+    let pixels = (4..=most).rev().find(|pixels| out.width.is_multiple_of(*pixels))?;
+    let quads = (tuning.conv_pixels * tuning.conv_quads).min(TILE) / pixels;
+    Some((pixels, quads.clamp(1, tuning.conv_quads).min(out.quads())))
 }
 
 fn groups(tuning: &Tuning, out: &Map, pixels: u32, quads: u32) -> [u32; 3] {

@@ -6,7 +6,7 @@ use netadapt::check::operands::{ACTIVATIONS, Pattern, SHORTCUTS};
 use netadapt::check::{Outcome, Setting};
 use netadapt::space::{Activation, Shortcut};
 
-const SHAPES: [Shape; 16] = [
+const SHAPES: [Shape; 18] = [
     Shape(1, 1, 1, 1, 1, 1),
     Shape(1, 1, 5, 3, 1, 1),
     Shape(1, 1, 3, 8, 3, 1),
@@ -23,6 +23,9 @@ const SHAPES: [Shape; 16] = [
     Shape(2, 3, 12, 17, 5, 2),
     Shape(16, 15, 1, 8, 3, 2),
     Shape(3, 3, 33, 33, 3, 1),
+    // Rows that divide into segments: of 6 or 4 and of 8 or 4 pixels, by the tile sizes.
+    Shape(17, 12, 5, 9, 3, 1),
+    Shape(9, 16, 4, 17, 3, 1),
 ];
 
 /// Runs `check` for all shapes, patterns and settings.

@@ -21,6 +21,13 @@ pub(super) struct Output {
     quiet: bool,
 }
 
+impl Output {
+    /// Whether the output is for programs.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
 /// Seconds between two tries to write to a full disk.
 const FULL_DISK_SECONDS: u64 = 5;
 
@@ -71,18 +78,28 @@ impl Attended {
         Ok(Self { environment, json: output.json, quiet: output.quiet })
     }
 
+    /// Carries out what tells of its progress, in the form that was asked for.
+    pub(super) fn attend<T>(
+        self,
+        work: impl FnOnce(Environment, &mut dyn Listener) -> Result<T, RunError>,
+    ) -> Result<T, RunError> {
+        match self.json {
+            true => work(self.environment, &mut Json { last: Instant::now() }),
+            false => work(self.environment, &mut Progress::new(self.quiet)),
+        }
+    }
+
     /// Carries a run on in the folder `out`, and prints what it comes to.
     pub(super) fn carry_on(
         self,
         out: &Path,
         run: impl FnOnce(Environment, &mut dyn Listener) -> Result<RunResult, RunError>,
     ) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        if self.json {
-            run(self.environment, &mut Json { last: begun })?;
+        let (begun, json) = (Instant::now(), self.json);
+        let result = self.attend(run)?;
+        if json {
             return Ok(());
         }
-        let result = run(self.environment, &mut Progress::new(self.quiet))?;
         print_result(&result);
         say!("report: {}, after {}", out.join("report.html").display(), duration(begun.elapsed().as_secs_f64()));
         Ok(())

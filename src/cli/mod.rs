@@ -14,6 +14,7 @@ mod data; // netadapt-data
 mod devices; // netadapt devices
 mod doctor; // netadapt doctor
 mod export; // netadapt export
+mod latency; // netadapt latency
 mod predict; // netadapt predict
 mod search; // netadapt search
 mod resume; // netadapt resume
@@ -43,6 +44,8 @@ enum Command {
     Export(export::Args),
     /// Say what is on images.
     Predict(predict::Args),
+    /// Build tables of how long each operation takes on a device.
+    Latency(latency::Args),
     /// List what there is to run on.
     Devices(devices::Args),
     /// Say what may go wrong on this machine: driver, memory, watchdog, disk, throttling, each kernel.
@@ -56,6 +59,7 @@ pub fn netadapt() -> ExitCode {
         Command::Resume(args) => resume::run(args),
         Command::Export(args) => export::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Latency(args) => latency::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Doctor(args) => doctor::run(args),
     })

@@ -54,6 +54,9 @@ pub(super) struct Args {
     /// Take the measurements of another run (its measurements.jsonl) in the place of measuring.
     #[arg(long)]
     replay: Option<PathBuf>,
+    /// Take the times of operations from this table, which `netadapt latency build` has made on this device.
+    #[arg(long, value_name = "TABLE")]
+    latency: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
 }
@@ -135,6 +138,7 @@ impl Args {
                 .collect(),
             from: self.from.map(std::path::absolute).transpose()?,
             replay: self.replay.map(std::path::absolute).transpose()?,
+            latency: self.latency.map(std::path::absolute).transpose()?,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         })
     }

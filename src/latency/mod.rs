@@ -8,6 +8,7 @@ mod kernel; // kernels one by one, beside their bounds
 mod layer; // every kernel over shapes of real networks
 mod measure; // repeats, medians, drift divided out
 mod native; // what a processor can do at most
+mod origin; // what a table was measured on and with
 mod operation; // one operation alone, ready to run
 mod stats; // medians and spreads
 mod table; // operations on a grid of widths, interpolated between
@@ -17,5 +18,6 @@ pub use kernel::{Bound, DropoutTime, KernelOptions, KernelTime, layer_kernels};
 pub use layer::{Kept, LAYERS, Layer, Recorded};
 pub use measure::{LaunchTime, Measurement, Meter, alternate, launch_times};
 pub use operation::operation_program;
+pub use origin::Origin;
 pub use stats::Spread;
 pub use table::{Entry, Family, Table, TableBuilder};

@@ -5,8 +5,9 @@
 
 use super::measure::{empty_submit, quick};
 use super::operation::operation_program;
+use super::origin::Origin;
 use super::stats::Spread;
-use crate::gpu::{Adapter, Gpu, GpuError};
+use crate::gpu::{Gpu, GpuError};
 use crate::kernels::Tuning;
 use crate::space::{Arch, Axis, Operation, OperationKind, Shortcut, Supernet, round_up};
 use serde::{Deserialize, Serialize};
@@ -24,15 +25,19 @@ pub struct Entry {
     pub ms: Spread,
 }
 
+impl Entry {
+    /// Whether a clock can have shown it.
+    pub fn is_possible(&self) -> bool {
+        let Spread { median, p90, mad, .. } = self.ms;
+        median > 0.0 && [median, p90, mad].iter().all(|ms| ms.is_finite() && *ms >= 0.0)
+    }
+}
+
 /// The latency of every operation that a space can ask for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Table {
-    /// The device that was measured.
-    pub adapter: serde_json::Value,
-    /// Version of this crate.
-    pub version: String,
-    /// Images of a batch.
-    pub batch: u32,
+    /// What was measured, and with what.
+    pub origin: Origin,
     /// What was timed.
     pub entries: Vec<Entry>,
     #[serde(skip)]
@@ -53,8 +58,7 @@ const COPIES: u32 = 16;
 /// Builds a table, one entry at a time.
 pub struct TableBuilder {
     gpu: Gpu,
-    tuning: Tuning,
-    batch: u32,
+    origin: Origin,
     empty_seconds: f64,
     operations: Vec<Operation>,
     entries: Vec<Entry>,
@@ -65,12 +69,21 @@ impl TableBuilder {
     pub fn new(gpu: &Gpu, tuning: &Tuning, net: &Supernet, batch: u32) -> Result<Self, GpuError> {
         Ok(Self {
             gpu: gpu.clone(),
-            tuning: *tuning,
-            batch,
+            origin: Origin::new(gpu, tuning, batch),
             empty_seconds: empty_submit(gpu)?,
             operations: grid_operations(net),
             entries: Vec::new(),
         })
+    }
+
+    /// The device and the build that it times.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// All operations, in the order in which they get their entries.
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
     }
 
     /// Operations to time in all.
@@ -90,7 +103,8 @@ impl TableBuilder {
 
     /// Times an operation: milliseconds of one run.
     pub fn time(&self, operation: &Operation) -> Result<Spread, GpuError> {
-        let program = operation_program(&self.gpu, &self.tuning, operation, self.batch, COPIES)?;
+        let Origin { tuning, batch, .. } = &self.origin;
+        let program = operation_program(&self.gpu, tuning, operation, *batch, COPIES)?;
         quick(&program, COPIES, self.empty_seconds)
     }
 
@@ -105,24 +119,31 @@ impl TableBuilder {
 
     /// The table, once every operation has an entry.
     pub fn finish(self) -> Table {
-        Table::new(self.gpu.adapter(), self.batch, self.entries)
+        Table::new(self.origin, self.entries)
     }
 }
 
 impl Table {
-    fn new(adapter: &Adapter, batch: u32, entries: Vec<Entry>) -> Self {
-        let adapter = serde_json::to_value(adapter).expect("an adapter is plain data");
-        let mut table =
-            Self { adapter, version: env!("CARGO_PKG_VERSION").into(), batch, entries, families: BTreeMap::new() };
+    fn new(origin: Origin, entries: Vec<Entry>) -> Self {
+        let mut table = Self { origin, entries, families: BTreeMap::new() };
         table.index();
         table
     }
 
-    /// A table from its file; entries of widths that no grid has are refused.
+    /// A table from its file. Times that no operation can have are refused.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         let mut table: Self = serde_json::from_str(text)?;
+        if let Some(entry) = table.entries.iter().find(|entry| !entry.is_possible()) {
+            let problem = format!("{} takes {} ms, which is no time", entry.operation, entry.ms.median);
+            return Err(serde::de::Error::custom(problem));
+        }
         table.index();
         Ok(table)
+    }
+
+    /// The entry of exactly this operation.
+    pub fn entry(&self, operation: &Operation) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.operation == *operation)
     }
 
     fn index(&mut self) {
@@ -256,6 +277,7 @@ fn points(low: u32, high: u32) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::Adapter;
     use crate::space::Space;
 
     /// A table whose entries cost what `ms` says.
@@ -264,15 +286,47 @@ mod tests {
             .into_iter()
             .map(|operation| Entry { operation, ms: Spread::of(&[ms(&operation)]) })
             .collect();
-        let mut table = Table {
-            adapter: serde_json::Value::Null,
-            version: String::new(),
-            batch: 1,
-            entries,
-            families: BTreeMap::new(),
+        Table::new(origin(), entries)
+    }
+
+    fn origin() -> Origin {
+        let adapter = Adapter {
+            name: "a".into(),
+            driver: "b".into(),
+            backend: "vulkan".into(),
+            kind: "software".into(),
+            pci: (0, 0),
         };
-        table.index();
-        table
+        let tuning = Tuning::for_adapter(&adapter);
+        Origin { adapter, version: "0".into(), shaders: "00".into(), tuning, batch: 1 }
+    }
+
+    #[test]
+    fn another_device_or_build_is_told_by_what_differs() {
+        let here = origin();
+        assert!(here.differences(&here).is_empty());
+        let driver = Adapter { driver: "c".into(), ..here.adapter.clone() };
+        let tuning = Tuning { lanes: 16, ..here.tuning };
+        let others = [
+            (Origin { adapter: driver, ..here.clone() }, "device"),
+            (Origin { version: "1".into(), ..here.clone() }, "version"),
+            (Origin { shaders: "01".into(), ..here.clone() }, "shaders"),
+            (Origin { tuning, ..here.clone() }, "tuning"),
+            (Origin { batch: 2, ..here.clone() }, "batch"),
+        ];
+        for (other, word) in others {
+            let differences = other.differences(&here);
+            assert!(differences.len() == 1 && differences[0].contains(word), "{word}: {differences:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_no_clock_shows_is_refused() {
+        let net = Space::open("tiny").unwrap().supernet(28, 1, 10);
+        for ms in [0.0, -1.0] {
+            let table = table(&net, |_| ms);
+            assert!(Table::from_json(&serde_json::to_string(&table).unwrap()).is_err(), "{ms}");
+        }
     }
 
     #[test]

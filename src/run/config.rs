@@ -79,6 +79,9 @@ pub struct Config {
     pub from: Option<PathBuf>,
     /// Measurements of another run, which are taken in the place of measuring.
     pub replay: Option<PathBuf>,
+    /// A latency table of this device, whose entries are taken in the place of measuring.
+    #[serde(default)]
+    pub latency: Option<PathBuf>,
     /// Threads that decode images and make batches. Results do not depend on it, so it is not part of the run.
     #[serde(skip, default = "threads")]
     pub threads: usize,

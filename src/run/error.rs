@@ -73,6 +73,22 @@ pub enum RunError {
         /// The run's folder.
         folder: PathBuf,
     },
+    /// A latency table that cannot be used.
+    #[error("{path} {problem}")]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, as the end of a sentence.
+        problem: String,
+    },
+    /// The building of a table was asked to stop, and can go on.
+    #[error("stopped with {left} operations left to measure; the same command goes on with {path}")]
+    TableStopped {
+        /// The file to be.
+        path: PathBuf,
+        /// Operations that are not measured yet.
+        left: usize,
+    },
     /// Anything that a cost or a score reports.
     #[error(transparent)]
     Other(BoxError),
@@ -118,10 +134,10 @@ impl RunError {
             return gpu_code(error);
         }
         match error {
-            Self::Budget(_) | Self::Space(_) | Self::Config { .. } | Self::Replay { .. } => 2,
+            Self::Budget(_) | Self::Space(_) | Self::Config { .. } | Self::Replay { .. } | Self::Table { .. } => 2,
             Self::Changed { what: "config.toml", .. } => 2,
             Self::Changed { .. } => 5,
-            Self::Stopped { .. } => 75,
+            Self::Stopped { .. } | Self::TableStopped { .. } => 75,
             Self::Search(SearchError::OutOfReach { .. }) => 3,
             Self::Data(_) | Self::Train(TrainError::Data(_)) => 5,
             _ => 1,

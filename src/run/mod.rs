@@ -17,6 +17,7 @@ pub(crate) mod records; // what was measured and scored, read back
 pub(crate) mod snapshot; // a training as sections of a checkpoint
 mod checkpoint; // files of sections with checksums
 mod folder; // the run's folder
+mod table; // a latency table built by itself
 mod stop; // a wish to stop
 mod events; // what a run tells while it goes on
 mod result; // result.json
@@ -35,3 +36,4 @@ pub use result::{
 };
 pub use search::{resume, search};
 pub use stop::Stop;
+pub use table::{BuiltTable, TableRequest, build_table, read_table};

@@ -17,7 +17,9 @@ use super::records::{Log, Measurements, Scores};
 use super::result::{RunResult, Seconds};
 use super::scorer::Passes;
 use super::stop::Stop;
+use super::table::own_table;
 use crate::graph::initial_weights;
+use crate::latency::Origin;
 use crate::report;
 use crate::search::Resource;
 use std::path::Path;
@@ -40,6 +42,10 @@ pub fn search(config: &Config, environment: Environment, listener: &mut dyn List
     let prepared = prepare(config, space, &environment.open, listener)?;
     if let Some(run) = &config.from {
         origin::source(run)?.check_data(&prepared)?;
+    }
+    if let Some(path) = &config.latency {
+        let batch = prepared.space.search.latency_batch;
+        own_table(path, &Origin::new(&prepared.gpu, &prepared.tuning, batch))?;
     }
     let folder = Folder::create(&config.out, environment.disk.clone(), environment.patience.clone())?;
     origin::write(&folder, config, &prepared)?;

@@ -76,6 +76,7 @@ impl Scene {
             compare: Vec::new(),
             from: None,
             replay: None,
+            latency: None,
             threads: 2,
         }
     }

@@ -1,0 +1,59 @@
+//! `netadapt latency build`.
+
+use crate::cli::attended::{Attended, Output};
+use crate::run::{TableRequest, build_table};
+use std::path::{Path, PathBuf};
+
+/// Options of `netadapt latency build`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Search space: tiny, mobile, plain, or a TOML file.
+    space: String,
+    /// Pixels a side of the images, instead of the space's.
+    #[arg(long)]
+    size: Option<u32>,
+    /// Channels of the images: 1 for grey, 3 for colour.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=4))]
+    channels: u32,
+    /// Classes to tell apart.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=4096))]
+    classes: u32,
+    /// Images of a batch, instead of the space's.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    batch: Option<u32>,
+    /// File of the table [default: latency-SPACE.json].
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Device, by its number in `netadapt devices` [default: the first].
+    #[arg(long)]
+    device: Option<usize>,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let name = Path::new(&args.space).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let request = TableRequest {
+        space: args.space,
+        size: args.size,
+        channels: args.channels,
+        classes: args.classes,
+        batch: args.batch,
+        device: args.device,
+        out: args.out.unwrap_or_else(|| format!("latency-{name}.json").into()),
+    };
+    let attended = Attended::new(&args.output)?;
+    let built = attended.attend(|environment, listener| build_table(&request, &environment, listener))?;
+    let (entries, path) = (built.table.entries.len(), request.out.display());
+    if args.output.is_json() {
+        say!(
+            "{}",
+            serde_json::json!({ "event": "table", "path": request.out, "entries": entries, "measured": built.measured })
+        );
+        return Ok(());
+    }
+    say!("{}", built.table.origin.adapter);
+    say!("table: {path}, {entries} operations, {} of them measured now", built.measured);
+    say!("use it: netadapt search DATA --latency {path} ...");
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Latency tables as files: built, stopped, killed, reused and refused.
+
+use crate::scene::Scene;
+use netadapt::latency::Table;
+use netadapt::run::{self, Config, Environment, RunError, Stop, TableRequest, build_table, read_table};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+fn environment(stop: Stop) -> Environment {
+    Environment { stop, ..Environment::from(crate::harness::gpu().clone()) }
+}
+
+fn request(scene: &Scene, out: &str) -> TableRequest {
+    TableRequest {
+        space: scene.space.clone(),
+        size: Some(12),
+        channels: 1,
+        classes: 2,
+        batch: None,
+        device: None,
+        out: scene.path(out),
+    }
+}
+
+fn write(path: &Path, table: &Table) {
+    std::fs::write(path, serde_json::to_string(table).unwrap()).unwrap();
+}
+
+#[test]
+fn a_build_that_is_stopped_again_and_again_measures_each_operation_once() {
+    let scene = Scene::new();
+    let request = request(&scene, "table.json");
+    let journal = scene.path("table.json.part");
+    let mut measured: Vec<String> = Vec::new();
+    let mut stops = 0;
+    let built = loop {
+        // Seven operations a try.
+        match build_table(&request, &environment(Stop::at(7)), &mut ()) {
+            Ok(built) => break built,
+            Err(error) => {
+                assert!(matches!(error, RunError::TableStopped { .. }), "{error}");
+                assert_eq!(error.exit_code(), 75);
+            }
+        }
+        stops += 1;
+        let lines: Vec<String> = std::fs::read_to_string(&journal).unwrap().lines().map(str::to_owned).collect();
+        assert_eq!(lines.len(), 1 + 7 * stops);
+        assert!(lines.starts_with(&measured), "what was measured stays as it was");
+        measured = lines;
+        // A kill in the middle of a line.
+        let text = std::fs::read_to_string(&journal).unwrap();
+        std::fs::write(&journal, format!("{text}{{\"operation\":{{\"ki")).unwrap();
+    };
+    assert!(stops > 2 && !journal.exists());
+    assert_eq!(read_table(&request.out).unwrap(), built.table);
+    assert_eq!(built.measured + 7 * stops, built.table.entries.len());
+
+    // A table that is whole is not measured again; what it lacks is.
+    assert_eq!(build_table(&request, &environment(Stop::at(0)), &mut ()).unwrap().measured, 0);
+    let mut less = built.table.clone();
+    less.entries.truncate(less.entries.len() - 3);
+    write(&request.out, &less);
+    assert_eq!(build_table(&request, &environment(Stop::default()), &mut ()).unwrap().measured, 3);
+}
+
+#[test]
+fn a_table_of_another_device_or_build_is_refused_by_name() {
+    let scene = Scene::new();
+    let request = request(&scene, "table.json");
+    let built = build_table(&request, &environment(Stop::default()), &mut ()).unwrap();
+    let mut other = built.table.clone();
+    other.origin.adapter.name = "Another Device".into();
+    write(&request.out, &other);
+    let error = build_table(&request, &environment(Stop::default()), &mut ()).unwrap_err();
+    assert_eq!((error.exit_code(), error.to_string().contains("Another Device")), (2, true), "{error}");
+
+    let config = Config { latency: Some(request.out.clone()), ..scene.config("run", "90%") };
+    let error = run::search(&config, environment(Stop::default()), &mut ()).unwrap_err();
+    assert_eq!((error.exit_code(), error.to_string().contains("Another Device")), (2, true), "{error}");
+    assert!(!config.out.exists(), "nothing is left of a run that was refused");
+
+    let mut other = built.table;
+    other.origin.shaders = "00".into();
+    write(&request.out, &other);
+    let error = run::search(&config, environment(Stop::default()), &mut ()).unwrap_err();
+    assert!(error.to_string().contains("shaders"), "{error}");
+    std::fs::write(&request.out, "[]").unwrap();
+    let error = run::search(&config, environment(Stop::default()), &mut ()).unwrap_err();
+    assert!(error.to_string().contains("no latency table"), "{error}");
+}
+
+#[test]
+fn a_search_takes_the_entries_of_its_table_and_measures_no_operation() {
+    let scene = Scene::new();
+    let request = request(&scene, "table.json");
+    let mut built = build_table(&request, &environment(Stop::default()), &mut ()).unwrap().table;
+    for (index, entry) in built.entries.iter_mut().enumerate() {
+        entry.ms.median = 1.0 + index as f64;
+    }
+    write(&request.out, &built);
+    let config = Config { latency: Some(request.out.clone()), ..scene.config("run", "90%MAC") };
+    // The initial network is measured and the super-network begins: there is no place to stop between the two.
+    let stopped = run::search(&config, environment(Stop::at(0)), &mut ());
+    assert!(matches!(stopped, Err(RunError::Stopped { .. })), "{stopped:?}");
+    let mut files = std::fs::read_dir(config.out.join("latency")).unwrap();
+    let table = read_table(&files.next().unwrap().unwrap().path()).unwrap();
+    assert!(table.entries == built.entries, "the entries are those of the file");
+}
+
+/// Killed at any time, the program goes on: entries stay as they were measured.
+#[test]
+fn a_killed_build_goes_on() {
+    let scene = Scene::new();
+    let (out, journal) = (scene.path("table.json"), scene.path("table.json.part"));
+    let build = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netadapt"));
+        command.args(["latency", "build", &scene.space, "--channels", "1", "--classes", "2", "--out"]).arg(&out);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let mut before = String::new();
+    for kill in 0..6 {
+        let mut child = build().spawn().expect("the program starts");
+        std::thread::sleep(Duration::from_millis(150 + 170 * kill));
+        child.kill().expect("it can be killed, even when it is done");
+        child.wait().expect("it ended");
+        if out.exists() {
+            break;
+        }
+        let text = std::fs::read_to_string(&journal).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..=end]).to_owned();
+        assert!(whole.starts_with(&before), "{whole} goes on from {before}");
+        before = whole;
+    }
+    let end = build().arg("--json").output().expect("the program starts");
+    assert!(end.status.success(), "{}", String::from_utf8_lossy(&end.stderr));
+    let table = read_table(&out).unwrap();
+    for line in before.lines().skip(1) {
+        let entry: netadapt::latency::Entry = serde_json::from_str(line).unwrap();
+        assert_eq!(table.entry(&entry.operation), Some(&entry));
+    }
+    let events = String::from_utf8(end.stdout).unwrap();
+    let last: serde_json::Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    assert_eq!(last["event"], "table");
+    assert_eq!(last["entries"], table.entries.len());
+}

@@ -1,5 +1,6 @@
 //! What a network costs, for the search: latency predicted by a table and measured on the device.
 
+use super::descent::LATENCY_MARGIN;
 use super::error::RunError;
 use super::networks::Known;
 use super::prepare::Prepared;
@@ -9,8 +10,10 @@ use crate::graph::{Deployed, Weights, lower};
 use crate::latency::{Measurement, Meter};
 use crate::search::{BoxError, Cost, Macs, Params, Resource};
 use crate::space::Arch;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// Measures whole networks, or reads back what was measured of them.
 pub(super) struct LatencyMeter<'a> {
@@ -19,6 +22,8 @@ pub(super) struct LatencyMeter<'a> {
     stop: &'a Stop,
     weights: Weights,
     initial: Measurement,
+    /// What this run measured of each network, in order.
+    history: RefCell<HashMap<Vec<u32>, Vec<Measurement>>>,
     /// Made when there is something to measure.
     meter: OnceCell<Meter>,
 }
@@ -40,7 +45,7 @@ impl<'a> LatencyMeter<'a> {
             meter.get_or_init(|| made);
             Ok(initial)
         })?;
-        Ok(Self { prepared, measurements, stop, weights, initial, meter })
+        Ok(Self { prepared, measurements, stop, weights, initial, history: RefCell::default(), meter })
     }
 
     /// The initial network's latency.
@@ -50,13 +55,38 @@ impl<'a> LatencyMeter<'a> {
 
     /// The latency of a network as deployed.
     pub(super) fn measure(&self, arch: &Arch, predicted_ms: Option<f64>) -> Result<Measurement, RunError> {
-        self.measurements.network(arch.values(), predicted_ms, || {
-            if self.stop.look() {
-                return Err(RunError::Stopped { folder: PathBuf::new() });
+        self.measure_after(0.0, arch, predicted_ms)
+    }
+
+    /// The latency of a network that was measured just now, some time later.
+    fn again(&self, arch: &Arch, predicted_ms: Option<f64>) -> Result<Measurement, RunError> {
+        self.measure_after(self.prepared.space.search.confirm_seconds, arch, predicted_ms)
+    }
+
+    /// The last two measurements of a network; `None` where it was not measured twice.
+    pub(super) fn last_two(&self, arch: &Arch) -> Option<[Measurement; 2]> {
+        self.history.borrow().get(arch.values())?.last_chunk().copied()
+    }
+
+    /// Waits, unless the measurement is read back, and measures.
+    fn measure_after(&self, seconds: f64, arch: &Arch, predicted_ms: Option<f64>) -> Result<Measurement, RunError> {
+        let latency = self.measurements.network(arch.values(), predicted_ms, || {
+            let begun = Instant::now();
+            loop {
+                if self.stop.look() {
+                    return Err(RunError::Stopped { folder: PathBuf::new() });
+                }
+                let left = seconds - begun.elapsed().as_secs_f64();
+                if left <= 0.0 {
+                    break;
+                }
+                std::thread::sleep(Duration::from_secs_f64(left.min(0.1)));
             }
             let program = deployed(self.prepared, arch, &self.weights)?;
             Ok(self.meter()?.measure(program.program())?)
-        })
+        })?;
+        self.history.borrow_mut().entry(arch.values().to_vec()).or_default().push(latency);
+        Ok(latency)
     }
 
     fn meter(&self) -> Result<&Meter, RunError> {
@@ -102,5 +132,12 @@ impl Cost for LatencyCost<'_> {
 
     fn measure(&mut self, arch: &Arch) -> Result<f64, BoxError> {
         Ok(self.known.meter.measure(arch, Some(self.predict(arch)))?.median_ms)
+    }
+
+    fn confirm(&mut self, arch: &Arch, budget: f64) -> Result<Option<f64>, BoxError> {
+        // What is searched for lies a little below what the user allows.
+        let limit = budget / LATENCY_MARGIN;
+        let now = self.known.meter.again(arch, Some(self.predict(arch)))?.median_ms;
+        Ok((now > limit).then_some(now))
     }
 }

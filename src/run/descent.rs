@@ -17,8 +17,8 @@ use crate::search::{
 };
 use crate::space::GRID;
 
-/// A latency budget is searched for this much below it, so that the result's own measurement keeps it.
-const LATENCY_MARGIN: f64 = 0.985;
+/// A latency budget is searched for this much below it, so that the second measurement keeps it, too.
+pub(super) const LATENCY_MARGIN: f64 = 0.985;
 
 impl Run<'_> {
     /// The limits in the resource's unit, once they are known to be within reach.
@@ -193,8 +193,23 @@ impl Observer for FolderObserver<'_> {
             Err(error) => drop(self.fault.get_or_insert(error.into())),
         }
         self.iterates.push(iterate.clone());
+        self.progress(iterate.measured);
+    }
+
+    fn not_confirmed(&mut self, iterate: &Iterate, now: f64) {
+        let text = format!(
+            "the network of iteration {} measured {:.3} ms and measures {now:.3} ms now, which is over its budget: the \
+             search goes on from it",
+            iterate.iteration, iterate.measured
+        );
+        self.listener.event(&Event::Note { text });
+    }
+}
+
+impl FolderObserver<'_> {
+    fn progress(&mut self, measured: f64) {
         // The way to the budget is the measure of what is done: cuts shrink only slowly.
-        let done = (self.from - iterate.measured).max(0.0).min(self.from - self.to);
+        let done = (self.from - measured).max(0.0).min(self.from - self.to);
         self.listener.event(&Event::Progress { done, all: (self.from - self.to).max(f64::MIN_POSITIVE) });
     }
 }

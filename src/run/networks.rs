@@ -76,7 +76,10 @@ impl Run<'_> {
         let path = format!("networks/{index}");
         self.save(&path, &found.arch, &weights)?;
         let limit = found.budget / self.margin();
-        let (latency, predicted_ms) = self.measure_within(limit, known, &name, &found.arch)?;
+        let (measured, predicted_ms) = self.measured(known, &name, &found.arch)?;
+        // The worse of two: both are within a latency budget.
+        let latency = measured.iter().copied().max_by(|a, b| a.median_ms.total_cmp(&b.median_ms));
+        let latency = latency.expect("it was measured");
         let test = trained.test.as_ref().map(|t| t.accuracy);
         let network = FoundNetwork {
             budget: ResultBudget {
@@ -87,6 +90,7 @@ impl Run<'_> {
             },
             latency_ms: latency.median_ms,
             latency_p90_ms: latency.p90_ms,
+            measured_ms: measured.iter().map(|latency| latency.median_ms).collect(),
             predicted_ms,
             macs: prepared.net.macs(&found.arch),
             params: prepared.net.params(&found.arch),
@@ -118,41 +122,32 @@ impl Run<'_> {
         Ok((network, trained))
     }
 
-    /// Measures a network that was found within a limit. A busy device may show it over it: then the median of
-    /// three tries counts, and where that is over the limit too, it is said.
-    fn measure_within(
-        &mut self,
-        limit: f64,
-        known: &Known<'_>,
-        name: &str,
-        arch: &Arch,
-    ) -> Result<(Measurement, f64), RunError> {
-        let first = self.measure(known, name, arch)?;
-        if self.resource() != Resource::Latency || first.0.median_ms <= limit {
-            return Ok(first);
+    /// The measurements of a found network that its result is about, with the prediction: the two that have confirmed
+    /// a latency budget, or one that is made now where latency is not limited.
+    fn measured(&mut self, known: &Known<'_>, name: &str, arch: &Arch) -> Result<(Vec<Measurement>, f64), RunError> {
+        if self.resource() == Resource::Latency
+            && let Some(two) = known.meter.last_two(arch)
+        {
+            for latency in two {
+                self.listener.event(&Event::Measured { network: name.to_owned(), latency });
+            }
+            return Ok((two.to_vec(), self.corrected(known, arch)));
         }
-        let mut tries = [first, self.measure(known, name, arch)?, self.measure(known, name, arch)?];
-        tries.sort_by(|a, b| a.0.median_ms.total_cmp(&b.0.median_ms));
-        let median = tries[1];
-        if median.0.median_ms > limit {
-            let text = format!(
-                "{name} was found within {limit:.3} ms and now measures {:.3} ms: the device is busy or has become \
-                 slower; on a quiet one, `netadapt search --from {}` with the same budget takes minutes",
-                median.0.median_ms,
-                self.folder.path().display(),
-            );
-            self.listener.event(&Event::Note { text });
-        }
-        Ok(median)
+        let (latency, predicted) = self.measure(known, name, arch)?;
+        Ok((vec![latency], predicted))
+    }
+
+    /// The table's prediction of a network, corrected by the initial one.
+    fn corrected(&self, Known { meter, table, .. }: &Known<'_>, arch: &Arch) -> f64 {
+        let net = &self.prepared.net;
+        let predict = |arch: &Arch| table.network_ms(net, arch).expect("the table has every operation of its space");
+        predict(arch) * meter.initial().median_ms / predict(&net.full())
     }
 
     /// Measures a network whole; also the table's prediction, corrected by the initial network.
     fn measure(&mut self, known: &Known<'_>, name: &str, arch: &Arch) -> Result<(Measurement, f64), RunError> {
-        let net = &self.prepared.net;
-        let Known { meter, table, .. } = known;
-        let predict = |arch: &Arch| table.network_ms(net, arch).expect("the table has every operation of its space");
-        let predicted = predict(arch) * meter.initial().median_ms / predict(&net.full());
-        let latency = meter.measure(arch, Some(predicted))?;
+        let predicted = self.corrected(known, arch);
+        let latency = known.meter.measure(arch, Some(predicted))?;
         self.listener.event(&Event::Measured { network: name.to_owned(), latency });
         Ok((latency, predicted))
     }

@@ -82,8 +82,10 @@ pub struct ResultBudget {
 pub struct FoundNetwork {
     /// Its budget.
     pub budget: ResultBudget,
-    /// Measured latency.
+    /// Measured latency; the worse of two where that is limited.
     pub latency_ms: f64,
+    /// All measurements that it was taken from: two, `search.confirm_seconds` apart, for a latency budget.
+    pub measured_ms: Vec<f64>,
     /// 90th percentile.
     pub latency_p90_ms: f64,
     /// What the table predicted, corrected by whole networks.

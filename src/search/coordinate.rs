@@ -57,7 +57,7 @@ impl Strategy for CoordinateDescent {
         let iterate = self.begin(&mut problem)?;
         let initial = iterate.measured;
         let mut standing = Standing { arch: problem.net.full(), iterate, initial };
-        goals.pass(&standing);
+        goals.pass(&mut problem, &mut standing)?;
         let schedule = self.settings.schedule;
         let ideal = schedule.iterations(initial, problem.budgets).unwrap_or(u32::MAX);
         let most = ideal.saturating_add(problem.budgets.len() as u32).saturating_mul(PATIENCE);
@@ -68,7 +68,7 @@ impl Strategy for CoordinateDescent {
                 return Err(SearchError::Unsettled { resource, budget, measured, iterations: iteration });
             }
             standing = self.advance(&mut problem, &choices, &standing, budget)?;
-            goals.pass(&standing);
+            goals.pass(&mut problem, &mut standing)?;
         }
         Ok(Outcome { networks: goals.found() })
     }
@@ -360,15 +360,22 @@ impl Goals {
         self.order.get(self.found.len()).map(|(_, budget)| *budget)
     }
 
-    /// Notes the budgets that this network is the first to meet.
-    fn pass(&mut self, at: &Standing) {
+    /// Notes the budgets that this network is the first to meet, and to keep when it is measured once more. Where it
+    /// does not, the later value is the one to go on from.
+    fn pass(&mut self, problem: &mut Problem<'_>, at: &mut Standing) -> Result<(), SearchError> {
         while let Some(&(index, budget)) = self.order.get(self.found.len()) {
             if at.iterate.measured > budget {
-                return;
+                break;
+            }
+            if let Some(now) = problem.confirm(&at.iterate, &at.arch, budget)? {
+                at.iterate.correction *= now / at.iterate.measured;
+                at.iterate.measured = now;
+                break;
             }
             let found = Found { budget, arch: at.arch.clone(), iterate: at.iterate.clone() };
             self.found.push((index, found));
         }
+        Ok(())
     }
 
     /// In the order in which the budgets were given.

@@ -91,9 +91,9 @@ impl Random {
             let arch = scored.archs[best].clone();
             let price = problem.price(&arch)?;
             least = least.min(price.1);
-            if price.1 <= budget {
+            let iterate = scored.iterate(best, price);
+            if price.1 <= budget && problem.confirm(&iterate, &arch, budget)?.is_none() {
                 scored.tell(problem.observer, Some(best));
-                let iterate = scored.iterate(best, price);
                 problem.observer.iterate(&iterate);
                 return Ok(Found { budget, arch, iterate });
             }

@@ -19,6 +19,15 @@ pub trait Cost {
     /// # Errors
     /// Whatever the device says.
     fn measure(&mut self, arch: &Arch) -> Result<f64, BoxError>;
+
+    /// Measures a network that was found within `budget` once more, some time later. `None` where the budget is
+    /// kept, as it always is where a cost is counted; what the network costs now where it is not.
+    ///
+    /// # Errors
+    /// As for `measure`.
+    fn confirm(&mut self, _arch: &Arch, _budget: f64) -> Result<Option<f64>, BoxError> {
+        Ok(None)
+    }
 }
 
 /// Scores architectures with the shared weights on the held-out images, many in one call.
@@ -46,6 +55,9 @@ pub trait Observer {
 
     /// The search stands at another network.
     fn iterate(&mut self, _iterate: &Iterate) {}
+
+    /// The network that was found within a budget costs more now: the search goes on from it.
+    fn not_confirmed(&mut self, _iterate: &Iterate, _now: f64) {}
 }
 
 /// Looks away.
@@ -355,6 +367,21 @@ impl Problem<'_> {
     /// Predicted and measured cost, both checked to be positive numbers.
     pub(super) fn price(&mut self, arch: &Arch) -> Result<(f64, f64), SearchError> {
         price(self.cost, self.resource, arch)
+    }
+
+    /// What a network that was found within a budget costs at its second measurement, where that is too much.
+    pub(super) fn confirm(&mut self, found: &Iterate, arch: &Arch, budget: f64) -> Result<Option<f64>, SearchError> {
+        let values = || arch.values().to_vec();
+        let now = self.cost.confirm(arch, budget);
+        let now = now.map_err(|source| SearchError::Measure { values: values(), source })?;
+        if let Some(value) = now {
+            if !(value.is_finite() && value > 0.0) {
+                let resource = self.resource;
+                return Err(SearchError::Value { resource, what: "measured", values: values(), value });
+            }
+            self.observer.not_confirmed(found, value);
+        }
+        Ok(now)
     }
 
     /// Scores, one for each of the networks.

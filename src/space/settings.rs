@@ -21,6 +21,11 @@ fn latency_seconds() -> f64 {
     5.0
 }
 
+/// What disturbs a device for a while is seldom there a minute later.
+fn confirm_seconds() -> f64 {
+    60.0
+}
+
 /// Settings of the multi-layer coordinate descent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +49,9 @@ pub struct SearchSettings {
     /// Seconds that measuring one network may take, until its median is known to one percent.
     #[serde(default = "latency_seconds")]
     pub latency_seconds: f64,
+    /// Seconds between the two measurements that a found network must keep its budget in.
+    #[serde(default = "confirm_seconds")]
+    pub confirm_seconds: f64,
 }
 
 /// Which update rule trains the weights.

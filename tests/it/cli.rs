@@ -89,6 +89,10 @@ fn a_latency_budget_is_kept_or_refused_before_any_training() {
     let result: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("result.json")).unwrap()).unwrap();
     let limit = result["networks"][0]["budget"]["latency_ms"].as_f64().unwrap();
     assert!(measured <= limit, "{measured} ms is over {limit} ms");
+    let network = &result["networks"][0];
+    let twice = network["measured_ms"].as_array().unwrap();
+    assert!(twice.len() == 2 && twice.iter().all(|ms| ms.as_f64().unwrap() <= limit), "{twice:?} of {limit} ms");
+    assert_eq!(network["latency_ms"].as_f64(), twice.iter().map(|ms| ms.as_f64().unwrap()).reduce(f64::max));
 
     let start = std::time::Instant::now();
     let refused = search(&data, &space, &dir.path().join("refused"), &["--budget", "1ns"]);

@@ -256,6 +256,66 @@ fn a_drifting_cost_ends_within_the_budget_as_measured() {
     }
 }
 
+/// The second measurement of a found network is over its budget, so many times.
+struct Restless<'a> {
+    net: &'a Supernet,
+    refusals: usize,
+    asked: Vec<Arch>,
+}
+
+impl Cost for Restless<'_> {
+    fn predict(&self, arch: &Arch) -> f64 {
+        self.net.macs(arch) as f64
+    }
+
+    fn measure(&mut self, arch: &Arch) -> Result<f64, BoxError> {
+        Ok(self.predict(arch))
+    }
+
+    fn confirm(&mut self, arch: &Arch, budget: f64) -> Result<Option<f64>, BoxError> {
+        assert!(self.predict(arch) <= budget, "only what was found is confirmed");
+        self.asked.push(arch.clone());
+        Ok((self.asked.len() <= self.refusals).then_some(1.03 * budget))
+    }
+}
+
+#[test]
+fn a_network_over_its_budget_at_its_second_measurement_is_cut_further() {
+    let (space, net) = tiny();
+    let budget = share(&net, 0.4);
+    let descent = CoordinateDescent::multi_layer(settings(&space, 1));
+    let random = Random { samples: 30, seed: 1, width_step: 4 };
+    for (strategy, falls) in [(&descent as &dyn Strategy, true), (&random, false)] {
+        let mut cost = Restless { net: &net, refusals: 2, asked: Vec::new() };
+        let found = run(strategy, &net, &mut cost, &[budget]).result.unwrap();
+        let macs: Vec<u64> = cost.asked.iter().map(|arch| net.macs(arch)).collect();
+        assert_eq!(cost.asked.len(), 3, "two refusals and a confirmation");
+        assert_eq!(found.networks[0].arch, cost.asked[2]);
+        assert!(found.networks[0].iterate.measured <= budget);
+        assert!(!falls || macs[0] > macs[1], "{macs:?}");
+        // What was seen to be over by 3 % is cut by about as much, not by a whole step.
+        assert!(!falls || macs[1] as f64 > 0.9 * macs[0] as f64, "{macs:?}");
+    }
+    let mut never = Restless { net: &net, refusals: usize::MAX, asked: Vec::new() };
+    let error = run(&descent, &net, &mut never, &[budget]).result.unwrap_err();
+    assert!(matches!(error, SearchError::Unsettled { .. } | SearchError::OutOfReach { .. }), "{error}");
+}
+
+#[test]
+fn three_budgets_cost_at_most_half_more_scores_than_one() {
+    for (space, net) in [tiny(), toy()] {
+        let strategy = CoordinateDescent::multi_layer(settings(&space, 1));
+        let scored = |shares: &[f64]| {
+            let budgets: Vec<f64> = shares.iter().map(|s| share(&net, *s)).collect();
+            let run = run(&strategy, &net, &mut Macs(&net), &budgets);
+            assert_eq!(run.result.unwrap().networks.len(), shares.len());
+            run.scored as f64
+        };
+        let (one, three) = (scored(&[0.3]), scored(&[0.3, 0.5, 0.75]));
+        assert!(three <= 1.5 * one, "{three} and {one}");
+    }
+}
+
 #[test]
 fn measurements_that_ignore_the_network_end_in_an_error() {
     struct Stuck<'a>(&'a Supernet);

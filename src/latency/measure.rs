@@ -1,6 +1,8 @@
 //! Timing of programs: warm-up, repeats in one submit less an empty submit, medians, and drift
 //! divided out by a reference that runs in turn with what is measured.
 
+use super::error::LatencyError;
+use super::series::{Effort, Series, Verdict, is_warm, median_error, outliers, verdict};
 use super::stats::Spread;
 use crate::gpu::{Gpu, GpuError, Program, Recording, Work};
 use serde::{Deserialize, Serialize};
@@ -19,16 +21,19 @@ pub struct Measurement {
     pub clock_ms: f64,
     /// Rounds.
     pub rounds: usize,
+    /// Rounds that lie far from the others, by their modified z-score.
+    #[serde(default)]
+    pub outliers: usize,
     /// Runs of the network in a round.
     pub repeats: u32,
 }
 
 /// Seconds that a round lasts at least, so that the clock's and the submit's noise is small beside it.
 pub(super) const ROUND_SECONDS: f64 = 0.008;
-/// Rounds of a measurement of a whole network, at least.
-const LEAST_ROUNDS: usize = 21;
-/// The standard error of a median that is small enough, as a share of it.
-const PRECISION: f64 = 0.01;
+/// How often something too noisy is measured before that is an error.
+const TRIES: u32 = 3;
+/// Runs of a warm-up at most.
+const MOST_WARM_UP: usize = 24;
 /// Runs in one submit at most.
 const MAX_REPEATS: u32 = 4096;
 
@@ -39,65 +44,79 @@ pub struct Meter {
     repeats: u32,
     reference_ms: f64,
     empty_seconds: f64,
-    most_seconds: f64,
+    effort: Effort,
 }
 
 impl Meter {
     /// Warms `reference` up and times it: later measurements are at the device speed of this moment. Each
-    /// measurement goes on until its median is known to one percent, or for `most_seconds`.
-    pub fn new(gpu: &Gpu, reference: Program, most_seconds: f64) -> Result<(Self, Measurement), GpuError> {
-        let empty_seconds = empty_submit(gpu)?;
-        warm_up(&reference)?;
-        let repeats = repeats(&reference, empty_seconds)?;
-        let begun = Instant::now();
-        let mut seconds = Vec::new();
-        while !is_settled(&seconds, begun, most_seconds) {
-            seconds.push(reference.seconds(repeats)?);
-        }
+    /// measurement takes the effort given.
+    pub fn new(gpu: &Gpu, reference: Program, effort: Effort) -> Result<(Self, Measurement), LatencyError> {
+        let mut meter = Self::resumed(gpu, reference, 0.0, effort)?;
+        let repeats = meter.repeats;
+        let seconds = patiently(&effort, |begun| {
+            let mut seconds = Vec::new();
+            loop {
+                seconds.push(meter.reference.seconds(repeats)?);
+                match verdict(&seconds, &effort, begun.elapsed().as_secs_f64()) {
+                    Verdict::More => {}
+                    Verdict::Known => return Ok(Try::Known(seconds)),
+                    Verdict::Noisy => return Ok(Try::Noisy(seconds.len(), median_error(&seconds))),
+                }
+            }
+        })?;
         let spread = Spread::of(&seconds).scaled(1e3 / f64::from(repeats));
-        let empty_ms = empty_seconds * 1e3 / f64::from(repeats);
+        let empty_ms = meter.empty_seconds * 1e3 / f64::from(repeats);
         let measurement = Measurement {
             median_ms: spread.median - empty_ms,
             p90_ms: spread.p90 - empty_ms,
             mad_ms: spread.mad,
             clock_ms: spread.median - empty_ms,
             rounds: seconds.len(),
+            outliers: outliers(&seconds),
             repeats,
         };
-        let reference_ms = measurement.median_ms;
-        let meter = Self { gpu: gpu.clone(), reference, repeats, reference_ms, empty_seconds, most_seconds };
+        meter.reference_ms = measurement.median_ms;
         Ok((meter, measurement))
     }
 
     /// Goes on with a reference that was timed before: later measurements are at the device speed of then.
-    pub fn resumed(gpu: &Gpu, reference: Program, reference_ms: f64, most_seconds: f64) -> Result<Self, GpuError> {
+    pub fn resumed(gpu: &Gpu, reference: Program, reference_ms: f64, effort: Effort) -> Result<Self, LatencyError> {
         let empty_seconds = empty_submit(gpu)?;
         warm_up(&reference)?;
         let repeats = repeats(&reference, empty_seconds)?;
-        Ok(Self { gpu: gpu.clone(), reference, repeats, reference_ms, empty_seconds, most_seconds })
+        Ok(Self { gpu: gpu.clone(), reference, repeats, reference_ms, empty_seconds, effort })
     }
 
     /// Times a network in turn with the reference.
-    pub fn measure(&self, program: &Program) -> Result<Measurement, GpuError> {
+    ///
+    /// # Errors
+    /// `LatencyError::Noisy` where several tries in a row do not come to a median that is known.
+    pub fn measure(&self, program: &Program) -> Result<Measurement, LatencyError> {
         warm_up(program)?;
         let repeats = repeats(program, self.empty_seconds)?;
         let per_run = |seconds: f64, repeats: u32| (seconds - self.empty_seconds).max(1e-9) / f64::from(repeats);
-        let begun = Instant::now();
-        let (mut clock, mut ratios) = (Vec::new(), Vec::new());
-        while !is_settled(&ratios, begun, self.most_seconds) {
-            let before = per_run(self.reference.seconds(self.repeats)?, self.repeats);
-            let mine = per_run(program.seconds(repeats)?, repeats);
-            let after = per_run(self.reference.seconds(self.repeats)?, self.repeats);
-            clock.push(mine);
-            ratios.push(mine / ((before + after) / 2.0));
-        }
-        let spread = Spread::of(&ratios).scaled(self.reference_ms);
+        let reference = || Ok::<_, GpuError>(per_run(self.reference.seconds(self.repeats)?, self.repeats));
+        let series = patiently(&self.effort, |begun| {
+            let mut series = Series::default();
+            loop {
+                let before = reference()?;
+                let mine = per_run(program.seconds(repeats)?, repeats);
+                series.push(mine, [before, reference()?]);
+                match series.verdict(&self.effort, begun.elapsed().as_secs_f64()) {
+                    Verdict::More => {}
+                    Verdict::Known => return Ok(Try::Known(series)),
+                    Verdict::Noisy => return Ok(Try::Noisy(series.clock().count, series.error())),
+                }
+            }
+        })?;
+        let spread = series.ratios().scaled(self.reference_ms);
         Ok(Measurement {
             median_ms: spread.median,
             p90_ms: spread.p90,
             mad_ms: spread.mad,
-            clock_ms: Spread::of(&clock).median * 1e3,
-            rounds: ratios.len(),
+            clock_ms: series.clock().median * 1e3,
+            rounds: spread.count,
+            outliers: series.outliers(),
             repeats,
         })
     }
@@ -125,16 +144,25 @@ pub fn alternate(gpu: &Gpu, programs: &[&Program], most_seconds: f64) -> Result<
         warm_up(program)?;
         repeated.push(repeats(program, empty)?);
     }
+    let effort = Effort { seconds: most_seconds, precision: 0.01, tolerance: f64::INFINITY };
     let begun = Instant::now();
     let mut seconds = vec![Vec::new(); programs.len()];
-    while !seconds.iter().all(|seconds| is_settled(seconds, begun, most_seconds)) {
+    while seconds.iter().any(|seconds| verdict(seconds, &effort, begun.elapsed().as_secs_f64()) == Verdict::More) {
         for ((program, repeats), seconds) in programs.iter().zip(&repeated).zip(&mut seconds) {
             seconds.push((program.seconds(*repeats)? - empty).max(1e-9) / f64::from(*repeats));
         }
     }
     let measurement = |(seconds, repeats): (&Vec<f64>, &u32)| {
         let Spread { median, p90, mad, count } = Spread::of(seconds).scaled(1e3);
-        Measurement { median_ms: median, p90_ms: p90, mad_ms: mad, clock_ms: median, rounds: count, repeats: *repeats }
+        Measurement {
+            median_ms: median,
+            p90_ms: p90,
+            mad_ms: mad,
+            clock_ms: median,
+            rounds: count,
+            outliers: outliers(seconds),
+            repeats: *repeats,
+        }
     };
     Ok(seconds.iter().zip(&repeated).map(measurement).collect())
 }
@@ -180,10 +208,27 @@ pub(super) fn alone(
     Ok(move || Ok((program.launch_seconds(index, repeats)? - empty).max(1e-9) / f64::from(repeats)))
 }
 
-/// Whether the median of these values is known well enough, or time is up.
-fn is_settled(values: &[f64], begun: Instant, most_seconds: f64) -> bool {
-    values.len() >= LEAST_ROUNDS
-        && (begun.elapsed().as_secs_f64() >= most_seconds || Spread::of(values).median_error() <= PRECISION)
+/// What a try to measure came to.
+enum Try<T> {
+    Known(T),
+    /// Rounds, and the error of their median.
+    Noisy(usize, f64),
+}
+
+/// Tries again where it was too noisy.
+fn patiently<T>(
+    effort: &Effort,
+    mut attempt: impl FnMut(Instant) -> Result<Try<T>, GpuError>,
+) -> Result<T, LatencyError> {
+    let mut last = (0, f64::INFINITY);
+    for _ in 0..TRIES {
+        match attempt(Instant::now())? {
+            Try::Known(value) => return Ok(value),
+            Try::Noisy(rounds, error) => last = (rounds, error),
+        }
+    }
+    let ((rounds, error), tolerance) = (last, effort.tolerance);
+    Err(LatencyError::Noisy { tries: TRIES, rounds, error, tolerance })
 }
 
 /// Median seconds of a submit that does nothing.
@@ -193,15 +238,12 @@ pub(super) fn empty_submit(gpu: &Gpu) -> Result<f64, GpuError> {
     Ok(Spread::of(&seconds).median)
 }
 
-/// Runs until two runs in a row agree within a tenth: compilation and clocks have settled.
+/// Runs until times have settled: compilation is done, clocks are up. A device that never settles is told by what
+/// it measures.
 fn warm_up(program: &Program) -> Result<(), GpuError> {
-    let mut last = program.seconds(1)?;
-    for _ in 0..8 {
-        let next = program.seconds(1)?;
-        if (next - last).abs() <= 0.1 * last {
-            break;
-        }
-        last = next;
+    let mut seconds = Vec::new();
+    while !is_warm(&seconds) && seconds.len() < MOST_WARM_UP {
+        seconds.push(program.seconds(1)?);
     }
     Ok(())
 }

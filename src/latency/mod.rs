@@ -10,14 +10,18 @@ mod measure; // repeats, medians, drift divided out
 mod native; // what a processor can do at most
 mod origin; // what a table was measured on and with
 mod operation; // one operation alone, ready to run
+mod series; // when timings say enough
+mod error; // why there is no measurement
 mod stats; // medians and spreads
 mod table; // operations on a grid of widths, interpolated between
 
 pub use device::{Device, device};
+pub use error::LatencyError;
 pub use kernel::{Bound, DropoutTime, KernelOptions, KernelTime, layer_kernels};
 pub use layer::{Kept, LAYERS, Layer, Recorded};
 pub use measure::{LaunchTime, Measurement, Meter, alternate, launch_times};
 pub use operation::operation_program;
 pub use origin::Origin;
+pub use series::Effort;
 pub use stats::Spread;
 pub use table::{Entry, Family, Table, TableBuilder};

@@ -7,7 +7,7 @@ use super::prepare::Prepared;
 use super::records::Measurements;
 use super::stop::Stop;
 use crate::graph::{Deployed, Weights, lower};
-use crate::latency::{Measurement, Meter};
+use crate::latency::{Effort, Measurement, Meter};
 use crate::search::{BoxError, Cost, Macs, Params, Resource};
 use crate::space::Arch;
 use std::cell::{OnceCell, RefCell};
@@ -41,7 +41,7 @@ impl<'a> LatencyMeter<'a> {
         let meter = OnceCell::new();
         let initial = measurements.network(full.values(), None, || {
             let program = deployed(prepared, &full, &weights)?.into_program();
-            let (made, initial) = Meter::new(&prepared.gpu, program, prepared.space.search.latency_seconds)?;
+            let (made, initial) = Meter::new(&prepared.gpu, program, effort(prepared))?;
             meter.get_or_init(|| made);
             Ok(initial)
         })?;
@@ -94,9 +94,22 @@ impl<'a> LatencyMeter<'a> {
             return Ok(meter);
         }
         let reference = deployed(self.prepared, &self.prepared.net.full(), &self.weights)?.into_program();
-        let most_seconds = self.prepared.space.search.latency_seconds;
-        let meter = Meter::resumed(&self.prepared.gpu, reference, self.initial.median_ms, most_seconds)?;
+        let effort = effort(self.prepared);
+        let meter = Meter::resumed(&self.prepared.gpu, reference, self.initial.median_ms, effort)?;
         Ok(self.meter.get_or_init(|| meter))
+    }
+}
+
+/// The error of a median that is small enough, as a share of it.
+const PRECISION: f64 = 0.01;
+
+/// How exactly whole networks are measured.
+fn effort(prepared: &Prepared) -> Effort {
+    let search = &prepared.space.search;
+    Effort {
+        seconds: search.latency_seconds,
+        precision: PRECISION.min(search.latency_tolerance),
+        tolerance: search.latency_tolerance,
     }
 }
 

@@ -4,6 +4,7 @@ use super::folder::FolderError;
 use crate::data::DataError;
 use crate::gpu::GpuError;
 use crate::graph::NetworkError;
+use crate::latency::LatencyError;
 use crate::model::WeightsError;
 use crate::search::{BoxError, BudgetError, SearchError};
 use crate::space::SpaceError;
@@ -26,6 +27,9 @@ pub enum RunError {
     /// The device.
     #[error(transparent)]
     Gpu(#[from] GpuError),
+    /// A measurement.
+    #[error(transparent)]
+    Latency(#[from] LatencyError),
     /// A network could not be made ready or run.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -119,6 +123,7 @@ impl RunError {
     fn gpu(&self) -> Option<&GpuError> {
         match self {
             Self::Gpu(error)
+            | Self::Latency(LatencyError::Gpu(error))
             | Self::Network(NetworkError::Gpu(error) | NetworkError::NoRoom { source: error, .. })
             | Self::Train(TrainError::Network(NetworkError::Gpu(error) | NetworkError::NoRoom { source: error, .. })) => {
                 Some(error)
@@ -138,6 +143,7 @@ impl RunError {
             Self::Changed { what: "config.toml", .. } => 2,
             Self::Changed { .. } => 5,
             Self::Stopped { .. } | Self::TableStopped { .. } => 75,
+            Self::Latency(LatencyError::Noisy { .. }) => 6,
             Self::Search(SearchError::OutOfReach { .. }) => 3,
             Self::Data(_) | Self::Train(TrainError::Data(_)) => 5,
             _ => 1,

@@ -21,6 +21,11 @@ fn latency_seconds() -> f64 {
     5.0
 }
 
+/// Steps of a search are some percent.
+fn latency_tolerance() -> f64 {
+    0.05
+}
+
 /// What disturbs a device for a while is seldom there a minute later.
 fn confirm_seconds() -> f64 {
     60.0
@@ -49,6 +54,9 @@ pub struct SearchSettings {
     /// Seconds that measuring one network may take, until its median is known to one percent.
     #[serde(default = "latency_seconds")]
     pub latency_seconds: f64,
+    /// Error of a median, as a share, above which a measurement is of no use.
+    #[serde(default = "latency_tolerance")]
+    pub latency_tolerance: f64,
     /// Seconds between the two measurements that a found network must keep its budget in.
     #[serde(default = "confirm_seconds")]
     pub confirm_seconds: f64,

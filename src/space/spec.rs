@@ -356,6 +356,7 @@ impl Space {
         check(s.recalibration_images >= 1, "search.recalibration_images".into(), "must be at least 1")?;
         check((1..=1024).contains(&s.latency_batch), "search.latency_batch".into(), "must be 1 to 1024")?;
         check((0.0..=3600.0).contains(&s.latency_seconds), "search.latency_seconds".into(), "must be 0 to 3600")?;
+        check((0.0..=1.0).contains(&s.latency_tolerance), "search.latency_tolerance".into(), "must be 0 to 1")?;
         check((0.0..=3600.0).contains(&s.confirm_seconds), "search.confirm_seconds".into(), "must be 0 to 3600")?;
         let t = &self.train;
         check((2..=4096).contains(&t.batch), "train.batch".into(), "must be 2 to 4096")?;

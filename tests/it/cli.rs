@@ -140,6 +140,17 @@ fn bad_sets_end_with_code_5_and_name_the_file() {
 }
 
 #[test]
+fn a_device_too_noisy_to_measure_ends_with_code_6() {
+    let Scene { dir, data, space } = Scene::new();
+    let strict = std::fs::read_to_string(&space).unwrap().replace("latency_tolerance = 1.0", "latency_tolerance = 0.0");
+    // No clock is that exact.
+    let strict = strict.replace("latency_seconds = 0.1", "latency_seconds = 0.0");
+    std::fs::write(&space, strict).unwrap();
+    let noisy = search(&data, &space, &dir.path().join("run"), &["--budget", "90%"]);
+    fails(&noisy, 6, &["too noisy", "latency_seconds", "end what else runs"]);
+}
+
+#[test]
 fn bad_arguments_end_with_code_2() {
     let Scene { dir, data, space } = Scene::new();
     let out = dir.path().join("run");

@@ -45,7 +45,7 @@ impl Scene {
             .replace("holdout_images = 1", "holdout_images = 16")
             .replace("score_images = 1", "score_images = 16")
             .replace("recalibration_images = 1", "recalibration_images = 16")
-            .replace("latency_seconds = 0.1", "latency_seconds = 0.1\nconfirm_seconds = 0.0")
+            .replace("latency_seconds = 0.1", "latency_seconds = 0.1\nlatency_tolerance = 1.0\nconfirm_seconds = 0.0")
             .replace("full_images = 8", "full_images = 2")
             .replace("final_epochs = 1", "final_epochs = 3")
             .replace("\nepochs = 1", "\nepochs = 3");

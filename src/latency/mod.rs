@@ -3,6 +3,7 @@
 //! A table predicts; only a network that ran whole is measured. The two are never mixed up: what a
 //! table says is called predicted everywhere.
 
+mod agreement; // predictions beside measurements
 mod device; // what a device can do at most
 mod kernel; // kernels one by one, beside their bounds
 mod layer; // every kernel over shapes of real networks
@@ -15,6 +16,7 @@ mod error; // why there is no measurement
 mod stats; // medians and spreads
 mod table; // operations on a grid of widths, interpolated between
 
+pub use agreement::{Agreement, Correction, kendall_tau};
 pub use device::{Device, device};
 pub use error::LatencyError;
 pub use kernel::{Bound, DropoutTime, KernelOptions, KernelTime, layer_kernels};

@@ -9,7 +9,7 @@ use super::stop::Stop;
 use crate::graph::{Deployed, Weights, lower};
 use crate::latency::{Effort, Measurement, Meter};
 use crate::search::{BoxError, Cost, Macs, Params, Resource};
-use crate::space::Arch;
+use crate::space::{Arch, Space};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ impl<'a> LatencyMeter<'a> {
         let meter = OnceCell::new();
         let initial = measurements.network(full.values(), None, || {
             let program = deployed(prepared, &full, &weights)?.into_program();
-            let (made, initial) = Meter::new(&prepared.gpu, program, effort(prepared))?;
+            let (made, initial) = Meter::new(&prepared.gpu, program, effort(&prepared.space))?;
             meter.get_or_init(|| made);
             Ok(initial)
         })?;
@@ -94,7 +94,7 @@ impl<'a> LatencyMeter<'a> {
             return Ok(meter);
         }
         let reference = deployed(self.prepared, &self.prepared.net.full(), &self.weights)?.into_program();
-        let effort = effort(self.prepared);
+        let effort = effort(&self.prepared.space);
         let meter = Meter::resumed(&self.prepared.gpu, reference, self.initial.median_ms, effort)?;
         Ok(self.meter.get_or_init(|| meter))
     }
@@ -104,8 +104,8 @@ impl<'a> LatencyMeter<'a> {
 const PRECISION: f64 = 0.01;
 
 /// How exactly whole networks are measured.
-fn effort(prepared: &Prepared) -> Effort {
-    let search = &prepared.space.search;
+pub(super) fn effort(space: &Space) -> Effort {
+    let search = &space.search;
     Effort {
         seconds: search.latency_seconds,
         precision: PRECISION.min(search.latency_tolerance),

@@ -14,6 +14,8 @@ pub enum Phase {
     Images,
     /// Timing operations.
     Table,
+    /// Measuring networks that a table has predicted.
+    Check,
     /// Training the super-network.
     Supernet,
     /// Scoring sub-networks.
@@ -29,6 +31,7 @@ impl std::fmt::Display for Phase {
         match self {
             Self::Images => write!(f, "reading images"),
             Self::Table => write!(f, "timing operations"),
+            Self::Check => write!(f, "measuring networks"),
             Self::Supernet => write!(f, "training the super-network"),
             Self::Search => write!(f, "searching"),
             Self::Final(budget) => write!(f, "training the network for {budget}"),

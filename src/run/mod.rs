@@ -18,12 +18,14 @@ pub(crate) mod snapshot; // a training as sections of a checkpoint
 mod checkpoint; // files of sections with checksums
 mod folder; // the run's folder
 mod table; // a latency table built by itself
+mod check; // its predictions against whole networks
 mod stop; // a wish to stop
 mod events; // what a run tells while it goes on
 mod result; // result.json
 mod page; // what the report shows of a run
 mod error; // why a run ended
 
+pub use check::{Check, check_table};
 pub use config::{Comparison, Config, FinalStart, StrategyKind};
 pub use environment::{Environment, OpenDevice};
 pub use error::RunError;

@@ -145,3 +145,55 @@ fn a_killed_build_goes_on() {
     assert_eq!(last["event"], "table");
     assert_eq!(last["entries"], table.entries.len());
 }
+
+#[test]
+fn a_check_says_how_far_predictions_are_off_and_how_far_repeats() {
+    let scene = Scene::new();
+    let out = scene.path("table.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netadapt"));
+    command.args(["latency", "check", &scene.space, "--networks", "4", "--json", "--out"]).arg(&out);
+    let end = command.output().expect("the program starts");
+    assert!(end.status.success(), "{}", String::from_utf8_lossy(&end.stderr));
+    let events = String::from_utf8(end.stdout).unwrap();
+    let last: serde_json::Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    assert_eq!(last["networks"], 4);
+    for of in [&last, &last["repeat"]] {
+        let number = |key: &str| of[key].as_f64().unwrap_or_else(|| panic!("{key} is not in {of}"));
+        assert!((0.0..=1.0).contains(&number("within_10_percent")) && number("median_error") >= 0.0);
+        assert!((-1.0..=1.0).contains(&number("kendall_tau")));
+    }
+    let pairs = last["pairs"].as_array().unwrap();
+    assert!(pairs.iter().all(|pair| pair[1].as_f64() > Some(0.0) && pair[2].as_f64() > Some(0.0)), "{pairs:?}");
+    assert!(out.exists(), "the table is kept");
+}
+
+#[test]
+fn tables_are_compared_by_how_they_rank_networks() {
+    let scene = Scene::new();
+    let request = request(&scene, "a.json");
+    let built = build_table(&request, &environment(Stop::default()), &mut ()).unwrap().table;
+    let (slower, backwards, partial) = (scene.path("slower"), scene.path("backwards"), scene.path("partial"));
+    let changed = |change: &dyn Fn(f64) -> f64| {
+        let mut table = built.clone();
+        table.entries.iter_mut().for_each(|entry| entry.ms.median = change(entry.ms.median));
+        table
+    };
+    write(&slower, &changed(&|ms| 2.0 * ms));
+    // Every operation as much cheaper as it was dearer: small networks become the slow ones.
+    write(&backwards, &changed(&|ms| 1e-6 / ms));
+    let mut less = built.clone();
+    less.entries.truncate(3);
+    write(&partial, &less);
+    let compare = |b: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netadapt"));
+        command.args(["latency", "compare", "--json", "--space", &scene.space, "--channels", "1", "--classes", "2"]);
+        command.arg(&request.out).arg(b).output().expect("the program starts")
+    };
+    let tau = |b: &Path| {
+        let json: serde_json::Value = serde_json::from_slice(&compare(b).stdout).unwrap();
+        json["kendall_tau"].as_f64().unwrap()
+    };
+    assert!((tau(&slower) - 1.0).abs() < 1e-9);
+    assert!(tau(&backwards) < 0.9, "{}", tau(&backwards));
+    assert_eq!(compare(&partial).status.code(), Some(2));
+}

@@ -4,9 +4,9 @@ use crate::cli::attended::{Attended, Output};
 use crate::run::{TableRequest, build_table};
 use std::path::{Path, PathBuf};
 
-/// Options of `netadapt latency build`.
+/// Which table.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct Which {
     /// Search space: tiny, mobile, plain, or a TOML file.
     space: String,
     /// Pixels a side of the images, instead of the space's.
@@ -27,21 +27,29 @@ pub(super) struct Args {
     /// Device, by its number in `netadapt devices` [default: the first].
     #[arg(long)]
     device: Option<usize>,
+}
+
+impl Which {
+    /// As the library wants it.
+    pub(super) fn request(self) -> TableRequest {
+        let name = Path::new(&self.space).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let Self { space, size, channels, classes, batch, out, device } = self;
+        let out = out.unwrap_or_else(|| format!("latency-{name}.json").into());
+        TableRequest { space, size, channels, classes, batch, device, out }
+    }
+}
+
+/// Options of `netadapt latency build`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    which: Which,
     #[command(flatten)]
     output: Output,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let name = Path::new(&args.space).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let request = TableRequest {
-        space: args.space,
-        size: args.size,
-        channels: args.channels,
-        classes: args.classes,
-        batch: args.batch,
-        device: args.device,
-        out: args.out.unwrap_or_else(|| format!("latency-{name}.json").into()),
-    };
+    let request = args.which.request();
     let attended = Attended::new(&args.output)?;
     let built = attended.attend(|environment, listener| build_table(&request, &environment, listener))?;
     let (entries, path) = (built.table.entries.len(), request.out.display());

@@ -1,0 +1,45 @@
+//! `netadapt latency check`.
+
+use super::build::Which;
+use crate::cli::attended::{Attended, Output};
+use crate::run::check_table;
+
+/// Options of `netadapt latency check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// Networks to measure.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    networks: u32,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let request = args.which.request();
+    let attended = Attended::new(&args.output)?;
+    let check =
+        attended.attend(|environment, listener| check_table(&request, args.networks, &environment, listener))?;
+    if args.output.is_json() {
+        say!("{}", serde_json::to_string(&check)?);
+        return Ok(());
+    }
+    say!("{} random networks, median errors as shares of what was measured", check.networks);
+    say!("{:<28} {:>12} {:>13} {:>12}", "", "within 10 %", "median error", "Kendall tau");
+    for (name, agreement) in [("predicted by the table", check.agreement), ("the same measured again", check.repeat)] {
+        say!(
+            "{name:<28} {:>10.1} % {:>11.2} % {:>12.3}",
+            agreement.within_10_percent * 100.0,
+            agreement.median_error * 100.0,
+            agreement.kendall_tau
+        );
+    }
+    let correction = check.correction;
+    say!(
+        "prediction: {:.3} times the sum of the operations, {:+.2} us for each of them",
+        correction.scale,
+        correction.per_operation_ms * 1e3
+    );
+    Ok(())
+}

@@ -14,7 +14,8 @@ pub struct Correction {
 
 impl Correction {
     /// Least squares of the relative errors over networks: sums of operations in ms, numbers of them, measured ms.
-    /// One factor alone where the networks do not tell the two apart. `None` without a network.
+    /// One factor alone where the networks do not tell the two apart, or noise makes work cost less than nothing.
+    /// `None` without a network.
     pub fn fit(networks: &[(f64, usize, f64)]) -> Option<Self> {
         let (mut aa, mut ab, mut bb, mut ay, mut by) = (0.0, 0.0, 0.0, 0.0, 0.0);
         for &(sum, count, measured) in networks {
@@ -29,10 +30,10 @@ impl Correction {
             return None;
         }
         let determinant = aa * bb - ab * ab;
-        if determinant <= 1e-9 * aa * bb {
+        let scale = (ay * bb - by * ab) / determinant;
+        if determinant <= 1e-9 * aa * bb || scale <= 0.0 {
             return Some(Self { scale: ay / aa, per_operation_ms: 0.0 });
         }
-        let scale = (ay * bb - by * ab) / determinant;
         Some(Self { scale, per_operation_ms: (by * aa - ay * ab) / determinant })
     }
 
@@ -115,6 +116,9 @@ mod tests {
         let one = Correction::fit(&networks[..1]).unwrap();
         assert_eq!(one.per_operation_ms, 0.0);
         assert!((one.predict(1.0, 10) - networks[0].2).abs() < 1e-9);
+        // The more work, the less time: noise, which no factor below zero is made of.
+        let noise = Correction::fit(&[(1.0, 10, 3.0), (2.0, 12, 2.0), (3.0, 11, 1.0)]).unwrap();
+        assert!(noise.scale > 0.0 && noise.per_operation_ms == 0.0, "{noise:?}");
         assert_eq!(Correction::fit(&[]), None);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! `fuzz/` has a target of each; the tests feed each with changed files. Sizes are capped by who reads the file, before.
 
-use crate::data::{Format as Pixels, decode};
+use crate::data::decode;
 use crate::export::{evaluate, manifest};
 use crate::graph::{Graph, lower};
 use crate::latency::Table;
@@ -40,7 +40,7 @@ pub static FORMATS: &[Format] = &[
     Format { name: "weights", reads: |bytes| from_safetensors(&network().1, bytes).is_ok() },
     Format { name: "onnx", reads: evaluate::reads_onnx },
     Format { name: "manifest", reads: manifest::reads_manifest },
-    Format { name: "image", reads: |bytes| decode::decode_bytes(bytes, Pixels { size: 8, channels: 3 }).is_ok() },
+    Format { name: "image", reads: decode::reads_image },
 ];
 
 /// The format of this name.

@@ -5,27 +5,17 @@
 //! square; a smaller one fills only the middle, and the margin counts as the mean colour.
 //! Transparency is dropped: a transparent pixel has the colour stored under it.
 
-use std::io::Cursor;
 use std::path::Path;
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, GrayImage, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use super::check::sane;
 use super::error::{BadFile, BadFiles, DataError};
+use super::file::{self, Refused};
 use super::folder::{Dataset, Sample};
-
-/// Longest side of a file that is decoded, in pixels.
-pub const MAX_SIDE: u32 = 16_384;
-
-/// Largest file that is decoded, in pixels.
-pub const MAX_PIXELS: u64 = 100_000_000;
-
-/// Most memory a decoder may take for one file: [`MAX_PIXELS`] of 16-bit RGBA and some room.
-const MAX_DECODER_BYTES: u64 = 1 << 30;
 
 /// Training images looked at to tell a grey dataset from one in colour.
 const CHANNEL_SAMPLES: usize = 64;
@@ -80,17 +70,16 @@ pub struct Stored {
 /// # Errors
 /// The file with the reason: unreadable, not PNG or JPEG, cut short, or too large.
 pub fn decode(path: &Path, format: Format) -> Result<Stored, BadFile> {
-    load(path)
-        .and_then(|bytes| decode_bytes(&bytes, format))
-        .map_err(|reason| BadFile { path: path.to_owned(), reason })
+    file::bytes(path).and_then(|bytes| decode_bytes(&bytes, format)).map_err(|refused| refused.at(path))
 }
 
-/// The same of a file's content.
-///
-/// # Errors
-/// The reason in words.
-pub fn decode_bytes(bytes: &[u8], format: Format) -> Result<Stored, String> {
-    let (image, orientation) = read(bytes)?;
+/// Whether this is an image that can be decoded, for `formats`.
+pub(crate) fn reads_image(bytes: &[u8]) -> bool {
+    decode_bytes(bytes, Format { size: 8, channels: 3 }).is_ok()
+}
+
+fn decode_bytes(bytes: &[u8], format: Format) -> Result<Stored, Refused> {
+    let (image, orientation) = file::pixels(bytes)?;
     let (width, height) = (image.width(), image.height());
     let short = width.min(height);
     let padded = short <= format.size;
@@ -127,10 +116,7 @@ pub fn detect_channels(dataset: &Dataset) -> Result<u32, DataError> {
         let path = &samples[i * samples.len() / looked_at].path;
         let image = match load(path).and_then(|bytes| read(&bytes)) {
             Ok((image, _)) => image,
-            Err(reason) => {
-                let first = vec![BadFile { path: path.clone(), reason }];
-                return Err(DataError::BadFiles(BadFiles { count: 1, first }));
-            }
+            Err(bad) => return Err(DataError::BadFiles(BadFiles { count: 1, first: vec![bad] })),
         };
         let grey = !image.color().has_color() || image.into_rgb8().pixels().all(|p| p[0] == p[1] && p[1] == p[2]);
         if !grey {
@@ -140,60 +126,8 @@ pub fn detect_channels(dataset: &Dataset) -> Result<u32, DataError> {
     Ok(1)
 }
 
-fn load(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|e| format!("cannot be read ({e})"))
-}
-
-/// A file's pixels as they lie in it, and how to turn them upright.
-fn read(bytes: &[u8]) -> Result<(DynamicImage, Orientation), String> {
-    if bytes.is_empty() {
-        return Err("an empty file".to_owned());
-    }
-    if bytes.starts_with(&[0xff, 0xd8]) && !jpeg_ends(bytes) {
-        return Err("a jpeg that is cut short: its end marker is missing".to_owned());
-    }
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().expect("memory can be read");
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_DECODER_BYTES);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|e| unreadable(&e))?;
-    let (width, height) = decoder.dimensions();
-    sane(width, height)?;
-    // Metadata that cannot be read does not make the pixels any worse.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let image = DynamicImage::from_decoder(decoder).map_err(|e| unreadable(&e))?;
-    Ok((image, orientation))
-}
-
-/// Why the decoder refused a file.
-pub(super) fn unreadable(error: &ImageError) -> String {
-    match error {
-        ImageError::Unsupported(_) => "neither png nor jpeg, whatever its name says".to_owned(),
-        other => format!("damaged or cut short ({other})"),
-    }
-}
-
-/// Whether a JPEG has an end marker after its first scan. The decoder fills what is missing with
-/// grey, and a network would learn that. Headers are stepped over, because a thumbnail in them
-/// has an end marker of its own; inside a scan 0xff is always followed by 0x00 or a restart.
-fn jpeg_ends(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    while let Some(&[lead, marker]) = bytes.get(at..at + 2) {
-        match (lead, marker) {
-            (0xff, 0xda) => return bytes[at..].windows(2).any(|pair| pair == [0xff, 0xd9]),
-            // Not a marker, fill bytes, and markers without a length.
-            (0xff, 0xff) => at += 1,
-            (0xff, 0x01 | 0xd0..=0xd8) => at += 2,
-            (0xff, _) => match bytes.get(at + 2..at + 4) {
-                Some(&[high, low]) => at += 2 + usize::from(u16::from_be_bytes([high, low])),
-                _ => return false,
-            },
-            _ => at += 1,
-        }
-    }
-    false
+fn read(path: &Path) -> Result<(DynamicImage, Orientation), BadFile> {
+    file::bytes(path).and_then(|bytes| file::pixels(&bytes)).map_err(|refused| refused.at(path))
 }
 
 fn upright(pixels: Vec<u8>, side: u32, channels: u32, orientation: Orientation) -> Vec<u8> {

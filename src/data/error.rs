@@ -171,11 +171,26 @@ pub enum DataError {
     },
 }
 
+/// In what way a file is not a usable image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Not a byte in it.
+    Empty,
+    /// It begins as an image and its end is missing.
+    Truncated,
+    /// It cannot be read, is no image, or is damaged.
+    Unreadable,
+    /// Larger than what is decoded.
+    Oversized,
+}
+
 /// One file that is not a usable image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadFile {
     /// The file.
     pub path: PathBuf,
+    /// In what way.
+    pub fault: Fault,
     /// What is wrong with it.
     pub reason: String,
 }

@@ -13,6 +13,8 @@ mod scan; // the walk over class folders
 
 mod split; // which file goes to test and to the hold-out
 
+pub mod file; // one file's bytes and pixels, or what is wrong with it
+
 mod check; // the cheap look at every file's header
 
 pub mod decode; // one file to a square of 8-bit pixels
@@ -26,7 +28,7 @@ pub mod loader; // batches of one pass, made ahead by threads, in order
 pub use augment::Augment;
 pub use batch::{Batch, Images, Normalisation};
 pub use decode::{Format, detect_channels};
-pub use error::{BadFile, BadFiles, DataError};
+pub use error::{BadFile, BadFiles, DataError, Fault};
 pub use folder::{Dataset, HoldoutFrom, Options, Sample, TestFrom, open};
 pub use loader::{Epoch, Loader};
 pub use scan::image_files;

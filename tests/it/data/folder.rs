@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 
-use image::ImageFormat;
+use image::{DynamicImage, ImageFormat};
 use netadapt::data::{BadFiles, DataError, HoldoutFrom, Options, Sample, TestFrom, open};
 
 use super::{Folder, OPTIONS, encoded, grey};
@@ -198,8 +198,9 @@ fn unusable_files_are_found_by_their_headers_and_named() {
     check("train/dog/webp.jpg", b"RIFF\x10\0\0\0WEBPVP8 ", "neither png nor jpeg");
     check("train/dog/short.png", &encoded(&grey(9, 9, |_, _| 0), ImageFormat::Png)[..20], "cut short");
     check("train/dog/short.jpg", &encoded(&grey(9, 9, |_, _| 0), ImageFormat::Jpeg)[..40], "cut short");
-    check("train/dog/long.png", &with_size(16_385, 1), "16385 x 1 pixels");
-    check("train/dog/large.png", &with_size(10_001, 10_000), "100 megapixels");
+    let pixel = grey(1, 1, |_, _| 0);
+    check("train/dog/long.png", &with_size(&pixel, 16_385, 1), "16385 x 1 pixels");
+    check("train/dog/large.png", &with_size(&pixel, 10_001, 10_000), "100 megapixels");
 
     let folder = Folder::new();
     folder.class("train/cat", 9);
@@ -211,9 +212,9 @@ fn unusable_files_are_found_by_their_headers_and_named() {
     assert!(message.starts_with("7 files") && message.contains("and 2 more"), "{message}");
 }
 
-/// A grey PNG of one pixel whose header says another size.
-fn with_size(width: u32, height: u32) -> Vec<u8> {
-    let mut png = encoded(&grey(1, 1, |_, _| 0), ImageFormat::Png);
+/// A PNG whose header says another size.
+pub(super) fn with_size(image: &DynamicImage, width: u32, height: u32) -> Vec<u8> {
+    let mut png = encoded(image, ImageFormat::Png);
     png[16..20].copy_from_slice(&width.to_be_bytes());
     png[20..24].copy_from_slice(&height.to_be_bytes());
     let mut crc = !0u32;
@@ -232,7 +233,7 @@ fn the_largest_allowed_header_is_accepted() {
     let folder = Folder::new();
     folder.class("train/cat", 9);
     folder.class("train/dog", 9);
-    folder.file("train/cat/wide.png", &with_size(10_000, 10_000));
+    folder.file("train/cat/wide.png", &with_size(&grey(1, 1, |_, _| 0), 10_000, 10_000));
     assert!(folder.open().is_ok());
 }
 

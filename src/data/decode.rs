@@ -114,7 +114,7 @@ pub fn detect_channels(dataset: &Dataset) -> Result<u32, DataError> {
     let looked_at = samples.len().min(CHANNEL_SAMPLES);
     for i in 0..looked_at {
         let path = &samples[i * samples.len() / looked_at].path;
-        let image = match load(path).and_then(|bytes| read(&bytes)) {
+        let image = match read(path) {
             Ok((image, _)) => image,
             Err(bad) => return Err(DataError::BadFiles(BadFiles { count: 1, first: vec![bad] })),
         };

@@ -85,6 +85,47 @@ pub struct Options {
 /// than two classes, an empty training class, a class that training does not know, too few
 /// images to split, or files that are empty, unreadable or absurdly large.
 pub fn open(root: &Path, options: &Options) -> Result<Dataset, DataError> {
+    let listing = list(root, options)?;
+    let paths: Vec<&Path> = listing.splits.iter().flatten().map(|entry| entry.path.as_path()).collect();
+    let mut sides = match check::headers(&paths) {
+        Ok(sides) => sides,
+        Err(bad) => return Err(BadFiles::check(bad).expect_err("there are bad files")),
+    };
+    sides.sort_unstable();
+    let short_side = sides[sides.len() / 2];
+    let fingerprint = fingerprint(&listing.splits);
+    let [train, holdout, test] =
+        listing.splits.map(|entries| entries.into_iter().map(|e| Sample { path: e.path, label: e.label }).collect());
+    Ok(Dataset {
+        root: root.to_owned(),
+        classes: listing.classes,
+        train,
+        holdout,
+        test,
+        fingerprint,
+        holdout_from: listing.holdout_from,
+        test_from: listing.test_from,
+        skipped: listing.scan.skipped.len(),
+        links: listing.scan.links.len(),
+        short_side,
+    })
+}
+
+/// A dataset's files by split, before any of them is opened.
+pub(super) struct Listing {
+    pub(super) classes: Vec<String>,
+    /// Files to train on, held out, to test with; each sorted by class and path.
+    pub(super) splits: [Vec<Entry>; 3],
+    pub(super) holdout_from: HoldoutFrom,
+    pub(super) test_from: TestFrom,
+    /// The folder of the training classes.
+    pub(super) train_folder: PathBuf,
+    /// The walk, with what it left out.
+    pub(super) scan: Scan,
+}
+
+/// Scans `root` and splits what has no folder of its own; errors as [`open`], less those of files.
+pub(super) fn list(root: &Path, options: &Options) -> Result<Listing, DataError> {
     let mut scan = Scan::new(root)?;
     let train_folder = scan.subfolder("train")?;
     let test_folder = scan.subfolder("test")?;
@@ -125,31 +166,7 @@ pub fn open(root: &Path, options: &Options) -> Result<Dataset, DataError> {
         }
     };
 
-    let all = || [&train, &holdout, &test].into_iter().flatten();
-    let paths: Vec<&Path> = all().map(|entry| entry.path.as_path()).collect();
-    let mut sides = match check::headers(&paths) {
-        Ok(sides) => sides,
-        Err(bad) => return Err(BadFiles::check(bad).expect_err("there are bad files")),
-    };
-    sides.sort_unstable();
-    let short_side = sides[sides.len() / 2];
-    let fingerprint = fingerprint([&train, &holdout, &test]);
-    let samples = |entries: Vec<Entry>| -> Vec<Sample> {
-        entries.into_iter().map(|e| Sample { path: e.path, label: e.label }).collect()
-    };
-    Ok(Dataset {
-        root: root.to_owned(),
-        classes,
-        train: samples(train),
-        holdout: samples(holdout),
-        test: samples(test),
-        fingerprint,
-        holdout_from,
-        test_from,
-        skipped: scan.skipped,
-        links: scan.links,
-        short_side,
-    })
+    Ok(Listing { classes, splits: [train, holdout, test], holdout_from, test_from, train_folder, scan })
 }
 
 fn too_few(
@@ -170,9 +187,9 @@ fn too_few(
 }
 
 /// Everything that decides what is learned from: names, sizes, labels, splits; not the root.
-fn fingerprint(splits: [&[Entry]; 3]) -> String {
+fn fingerprint(splits: &[Vec<Entry>; 3]) -> String {
     let mut hasher = Sha256::new();
-    for (index, entries) in splits.into_iter().enumerate() {
+    for (index, entries) in splits.iter().enumerate() {
         for entry in entries {
             // The length before the name keeps two lists from reading the same.
             hasher.update((entry.name.len() as u64).to_le_bytes());

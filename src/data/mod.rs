@@ -25,10 +25,15 @@ pub mod batch; // the images of one split in memory, and batches of them
 
 pub mod loader; // batches of one pass, made ahead by threads, in order
 
+mod likeness; // which images look alike
+
+pub mod examine; // everything that may be wrong with a folder, found and named
+
 pub use augment::Augment;
 pub use batch::{Batch, Images, Normalisation};
 pub use decode::{Format, detect_channels};
 pub use error::{BadFile, BadFiles, DataError, Fault};
+pub use examine::{Report, examine};
 pub use folder::{Dataset, HoldoutFrom, Options, Sample, TestFrom, open};
 pub use loader::{Epoch, Loader};
 pub use scan::image_files;

@@ -45,9 +45,9 @@ pub(super) struct Scan {
     root: PathBuf,
     canonical: PathBuf,
     /// Files that are not images by name.
-    pub(super) skipped: usize,
+    pub(super) skipped: Vec<PathBuf>,
     /// Links that were not followed.
-    pub(super) links: usize,
+    pub(super) links: Vec<PathBuf>,
 }
 
 impl Scan {
@@ -59,7 +59,7 @@ impl Scan {
             return Err(DataError::NotAFolder { path: root.to_owned() });
         }
         let canonical = fs::canonicalize(root).map_err(|e| read_error(root, e))?;
-        Ok(Self { root: root.to_owned(), canonical, skipped: 0, links: 0 })
+        Ok(Self { root: root.to_owned(), canonical, skipped: Vec::new(), links: Vec::new() })
     }
 
     /// The folder `name` of the root, if there is one.
@@ -108,13 +108,13 @@ impl Scan {
         }
         let mut entries = Vec::new();
         for (label, (_, path)) in found.iter().enumerate() {
-            let (count, skipped, links) = (entries.len(), self.skipped, self.links);
+            let (count, skipped, links) = (entries.len(), self.skipped.len(), self.links.len());
             self.images(path, label as u32, &mut entries)?;
             if entries.len() == count {
                 return Err(DataError::EmptyClass {
                     folder: path.clone(),
-                    skipped: self.skipped - skipped,
-                    links: self.links - links,
+                    skipped: self.skipped.len() - skipped,
+                    links: self.links.len() - links,
                 });
             }
         }
@@ -150,10 +150,10 @@ impl Scan {
                     };
                     classes.push((name.to_owned(), path));
                 }
-                Kind::File { .. } => self.skipped += 1,
+                Kind::File { .. } => self.skipped.push(path),
                 // A class that silently went missing would be worse than a stop.
                 Kind::LinkOut if path.is_dir() => return Err(DataError::LinkLeaves { path }),
-                Kind::LinkOut => self.links += 1,
+                Kind::LinkOut => self.links.push(path),
             }
         }
         Ok(classes)
@@ -168,9 +168,9 @@ impl Scan {
                     let name = self.name(&path);
                     entries.push(Entry { path, name, bytes, label });
                 }
-                Kind::File { .. } => self.skipped += 1,
+                Kind::File { .. } => self.skipped.push(path),
                 // A link to a folder may lead back to where it lies.
-                Kind::LinkToFolder | Kind::LinkOut => self.links += 1,
+                Kind::LinkToFolder | Kind::LinkOut => self.links.push(path),
             }
         }
         Ok(())
@@ -192,7 +192,8 @@ impl Scan {
         Ok(if metadata.is_dir() { Kind::LinkToFolder } else { Kind::File { bytes: metadata.len() } })
     }
 
-    fn name(&self, path: &Path) -> Vec<u8> {
+    /// A path inside the root with `/` between its parts, as bytes.
+    pub(super) fn name(&self, path: &Path) -> Vec<u8> {
         let inside = path.strip_prefix(&self.root).unwrap_or(path);
         let parts: Vec<&[u8]> = inside.components().map(|part| part.as_os_str().as_encoded_bytes()).collect();
         parts.join(&b'/')

@@ -23,7 +23,7 @@ fn latency_seconds() -> f64 {
 
 /// Steps of a search are some percent.
 fn latency_tolerance() -> f64 {
-    0.05
+    0.1
 }
 
 /// What disturbs a device for a while is seldom there a minute later.

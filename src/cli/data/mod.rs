@@ -1,9 +1,11 @@
 //! `netadapt-data`: what is in a folder of images.
 
+mod check;
+
 use crate::data::{self, Format, Images, detect_channels};
 use crate::run::RunError;
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Looks at folders of images.
 #[derive(Debug, Parser)]
@@ -15,6 +17,8 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Everything that may be wrong with a folder of images: bad files, duplicates, small classes.
+    Check(check::Args),
     /// Classes, splits, channels, mean and deviation of a folder of images.
     Stats {
         /// Folder of images, as `netadapt search` takes it.
@@ -32,8 +36,14 @@ enum Command {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let Command::Stats { data, size, holdout, seed } = args.command;
-    let dataset = data::open(&data, &data::Options { seed, holdout }).map_err(RunError::from)?;
+    match args.command {
+        Command::Check(args) => check::run(args),
+        Command::Stats { data, size, holdout, seed } => stats(&data, size, holdout, seed),
+    }
+}
+
+fn stats(root: &Path, size: u32, holdout: usize, seed: u64) -> anyhow::Result<()> {
+    let dataset = data::open(root, &data::Options { seed, holdout }).map_err(RunError::from)?;
     let channels = detect_channels(&dataset).map_err(RunError::from)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let format = Format { size, channels };

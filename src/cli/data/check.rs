@@ -1,0 +1,128 @@
+//! `netadapt-data check`: what is in a folder, and what is wrong with it.
+
+use super::super::terminal::Progress;
+use crate::data::examine::{Counts, Finding, Kind, Report};
+use crate::data::{Options, examine};
+use crate::run::{Event, Listener, Phase, RunError};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Classes that the table shows; the others are counted.
+const CLASSES: usize = 12;
+/// Findings of one kind that are shown, where there are few kinds and where there are many.
+const EXAMPLES: [usize; 2] = [3, 1];
+/// Kinds of findings from which on there are many.
+const MANY_KINDS: usize = 5;
+
+/// Options of `netadapt-data check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Folder of images, as `netadapt search` takes it.
+    data: PathBuf,
+    /// Images to hold out of the training images where there is no `val` folder.
+    #[arg(long, default_value_t = 1024)]
+    holdout: usize,
+    /// Seed of the split.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print one JSON object with every finding.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut terminal = Progress::new(args.json);
+    let begun = Instant::now();
+    terminal.event(&Event::Begin { phase: Phase::Images });
+    let options = Options { seed: args.seed, holdout: args.holdout };
+    let report = examine(&args.data, &options, threads, &mut |done, all| {
+        terminal.event(&Event::Progress { done: done as f64, all: all as f64 });
+    });
+    terminal.event(&Event::End { phase: Phase::Images, seconds: begun.elapsed().as_secs_f64() });
+    drop(terminal);
+    if args.json {
+        say!("{}", serde_json::to_string(&report)?)
+    } else {
+        print(&report)
+    }
+    Ok(report.verdict().map_err(RunError::from)?)
+}
+
+fn print(report: &Report) {
+    if !report.classes.is_empty() {
+        print_classes(report);
+    }
+    if let Some(sizes) = &report.sizes {
+        let [width, height, short] = [sizes.width, sizes.height, sizes.short_side];
+        say!(
+            "{} to {} px wide, {} to {} px high, median short side {} px",
+            width[0],
+            width[2],
+            height[0],
+            height[2],
+            short[1]
+        );
+        let channels: Vec<String> = report.channels.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        let turned = match report.turned {
+            0 => String::new(),
+            n => format!("; {n} are turned upright by EXIF"),
+        };
+        say!("{}{turned}", channels.join(", "));
+    }
+    if let Some(ratio) = report.imbalance {
+        say!("the largest class has {ratio:.1} times the training images of the smallest");
+    }
+    match report.findings.len() {
+        0 => say!("nothing found to be wrong"),
+        1 => say!("1 finding"),
+        n => say!("{n} findings; --json lists all of them"),
+    }
+    let kinds: Vec<&[Finding]> = report.findings.chunk_by(|a, b| a.kind == b.kind).collect();
+    let examples = EXAMPLES[usize::from(kinds.len() >= MANY_KINDS)];
+    for findings in kinds {
+        say!("{:<28} {:>8}", findings[0].kind.name(), findings.len());
+        for finding in findings.iter().take(examples) {
+            // A refusal says the same once more at the end.
+            if finding.kind != Kind::Layout {
+                say!("  {}: {}", printable(&finding.file), printable(&finding.advice));
+            }
+        }
+    }
+}
+
+fn print_classes(report: &Report) {
+    let row = |name: &str, counts: Counts| {
+        say!("{name:<28} {:>8} {:>8} {:>8}", counts.train, counts.holdout, counts.test);
+    };
+    say!("{:<28} {:>8} {:>8} {:>8}", "class", "train", "held out", "test");
+    let shown = if report.classes.len() > CLASSES + 1 { CLASSES } else { report.classes.len() };
+    for (name, &counts) in report.classes.iter().take(shown) {
+        row(&printable(name), counts);
+    }
+    if report.classes.len() > shown {
+        say!("and {} more classes", report.classes.len() - shown);
+    }
+    let mut all = Counts::default();
+    for counts in report.classes.values() {
+        all.train += counts.train;
+        all.holdout += counts.holdout;
+        all.test += counts.test;
+    }
+    row(&format!("all {}", report.classes.len()), all);
+}
+
+/// A name from a stranger without what would move the cursor, colour the terminal or turn the direction of reading.
+fn printable(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || turns(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
+#[test]
+fn names_cannot_write_to_the_terminal() {
+    assert_eq!(printable("a\n\u{1b}[31m\u{202e}gpj.é"), "a\\n\\u{1b}[31m\\u{202e}gpj.é");
+}

@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn two_states_of_the_clock_are_divided_out_and_two_states_of_the_work_are_too_noisy() {
-        check(&series(|at| if (at / 50.0) as u32 % 2 == 0 { 1.0 } else { 0.6 }, |_| 1.0), 3.0);
+        check(&series(|at| if ((at / 50.0) as u32).is_multiple_of(2) { 1.0 } else { 0.6 }, |_| 1.0), 3.0);
         // The thing alone changes for good half-way: there is no one median to know.
         let lasting = series(|_| 1.0, |round| if round < 100 { 1.0 } else { 1.5 });
         assert_eq!(lasting.verdict(&EFFORT, 2.0), Verdict::Noisy);

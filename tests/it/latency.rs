@@ -24,7 +24,8 @@ fn request(scene: &Scene, out: &str) -> TableRequest {
 }
 
 fn write(path: &Path, table: &Table) {
-    std::fs::write(path, serde_json::to_string(table).unwrap()).unwrap();
+    let text = serde_json::to_string(table).expect("a table is JSON");
+    std::fs::write(path, text).expect("the scene's folder can be written");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Dense convolutions.
 
 use super::agreement::{Tolerance, check_map, compare, read};
-use super::operands::{Pattern, Rows, buf, map, random, trap, trap_map};
+use super::operands::{Pattern, Rows, map, random, trap, trap_map};
 use super::{Check, Fault, Outcome, Setting, bypass, output, run};
 use crate::gpu::Recording;
 use crate::kernels::{Merge, RowId, conv, reduce};
@@ -141,11 +141,11 @@ pub fn forward(setting: Setting, mut case: Case, epilogue: Option<Epilogue>) -> 
     let widths = case.rows.upload(gpu)?;
     let y = trap_map(gpu, "y", [IMAGES, height, width, epilogue.map_or(filters, |e| e.out)])?;
     let source = map(gpu, "source", &source, &source_widths)?;
-    let bias = buf(gpu, "bias", &bias.to_quads())?;
+    let bias = gpu.upload("bias", &bias.to_quads())?;
     let mut rec = Recording::new();
     let io = conv::Forward {
         x: &map(gpu, "x", &x, &case.input)?,
-        weight: &buf(gpu, "weight", &weight.to_weight_quads())?,
+        weight: &gpu.upload("weight", &weight.to_weight_quads())?,
         deployed: epilogue.map(|e| conv::Deployed { bias: &bias, activation: e.activation }),
         merge: shortcut.map(|e| Merge { kind: e.shortcut, source: &source, bypass: bypass_row }),
         y: &y,
@@ -180,7 +180,7 @@ pub fn backward_data(setting: Setting, mut case: Case, shortcut: Shortcut) -> Ou
     let mut rec = Recording::new();
     let io = conv::BackwardData {
         dz: &map(gpu, "dz", &dz, &case.kept)?,
-        weight: &buf(gpu, "weight", &weight.to_weight_quads())?,
+        weight: &gpu.upload("weight", &weight.to_weight_quads())?,
         merge: has_shortcut.then_some(conv::BackwardMerge { merge, kept: split_row }),
         dx: &dx,
     };
@@ -241,8 +241,8 @@ pub fn linear(Setting { gpu, tuning }: Setting, [images, channels, filters]: [us
     let (y, dx) = (trap_map(gpu, "y", dz.shape())?, trap_map(gpu, "dx", x.shape())?);
     let x = map(gpu, "x", &x, &vec![channels; images])?.as_rows();
     let dz = map(gpu, "dz", &dz, &vec![filters; images])?.as_rows();
-    let weight = buf(gpu, "weight", &weight.to_weight_quads())?;
-    let bias = buf(gpu, "bias", &bias.to_quads())?;
+    let weight = gpu.upload("weight", &weight.to_weight_quads())?;
+    let bias = gpu.upload("bias", &bias.to_quads())?;
     let parts = conv::weight_parts(&tuning, &conv, 1);
     let dw = trap(gpu, "dw", (parts * conv.weight_quads()) as usize)?;
     let mut rec = Recording::new();

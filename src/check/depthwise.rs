@@ -1,7 +1,7 @@
 //! Depthwise convolutions.
 
 use super::agreement::{Tolerance, check_map, compare, read};
-use super::operands::{Pattern, Rows, buf, map, random, trap, trap_map};
+use super::operands::{Pattern, Rows, map, random, trap, trap_map};
 use super::{Check, Fault, Outcome, Setting, run};
 use crate::gpu::Recording;
 use crate::kernels::{conv::Deployed, depthwise, reduce};
@@ -101,11 +101,11 @@ pub fn forward(Setting { gpu, tuning }: Setting, case: Case, activation: Option<
     let want = reference::depthwise::forward(case.reference(), &x, &weight, deployed);
 
     let y = trap_map(gpu, "y", case.y())?;
-    let bias = buf(gpu, "bias", &bias.to_quads())?;
+    let bias = gpu.upload("bias", &bias.to_quads())?;
     let mut rec = Recording::new();
     let io = depthwise::Forward {
         x: &map(gpu, "x", &x, &case.kept)?,
-        weight: &buf(gpu, "weight", &weight.to_quads())?,
+        weight: &gpu.upload("weight", &weight.to_quads())?,
         deployed: activation.map(|activation| Deployed { bias: &bias, activation }),
         y: &y,
     };
@@ -123,7 +123,7 @@ pub fn backward_data(Setting { gpu, tuning }: Setting, case: Case) -> Outcome {
     let mut rec = Recording::new();
     let io = depthwise::BackwardData {
         dz: &map(gpu, "dz", &dz, &case.kept)?,
-        weight: &buf(gpu, "weight", &weight.to_quads())?,
+        weight: &gpu.upload("weight", &weight.to_quads())?,
         dx: &dx,
     };
     depthwise::backward_data(&mut rec, &tuning, &case.depthwise, &case.rows.upload(gpu)?, io);

@@ -1,7 +1,7 @@
 //! Normalisation or bias, activation, shortcut.
 
 use super::agreement::{Tolerance, check_map, compare, read};
-use super::operands::{Pattern, Rows, buf, map, random, trap, trap_map};
+use super::operands::{Pattern, Rows, map, random, trap, trap_map};
 use super::{Check, Fault, Outcome, Setting, bypass, output, run};
 use crate::gpu::Recording;
 use crate::kernels::{Merge, RowId, norm, optimizer::Control};
@@ -140,7 +140,7 @@ pub fn statistics(Setting { gpu, tuning }: Setting, case: Case, z: &Array, rate:
 
     let quads = filters.div_ceil(4);
     let moments = trap(gpu, "moments", groups * 3 * quads)?;
-    let running = buf(gpu, "running", &running.to_quads())?;
+    let running = gpu.upload("running", &running.to_quads())?;
     let control =
         Control { learning_rate: f32::NAN, statistics_rate: rate as f32, clip_norm: f32::NAN, step: f32::NAN };
     let z_map = map(gpu, "z", z, &case.kept)?;
@@ -197,7 +197,7 @@ pub fn apply(Setting { gpu, tuning }: Setting, mut case: Case, mode: Mode) -> Ou
 
     let bypass_row = case.rows.add(&bypass);
     let y = trap_map(gpu, "y", case.z())?;
-    let statistics = buf(gpu, "moments", &moments.to_quads())?;
+    let statistics = gpu.upload("moments", &moments.to_quads())?;
     let source = map(gpu, "source", &source, &source_widths)?;
     let mut rec = Recording::new();
     let io = norm::Apply {
@@ -206,7 +206,7 @@ pub fn apply(Setting { gpu, tuning }: Setting, mut case: Case, mode: Mode) -> Ou
             true => norm::Source::Running(&statistics),
             false => norm::Source::Batch(&statistics),
         },
-        affine: &buf(gpu, "affine", &affine.to_quads())?,
+        affine: &gpu.upload("affine", &affine.to_quads())?,
         merge: has_shortcut.then_some(Merge { kind: mode.shortcut, source: &source, bypass: bypass_row }),
         y: &y,
     };
@@ -240,7 +240,7 @@ pub fn every_kept(Setting { gpu, tuning }: Setting, channels: usize, filters: us
     let bypass_row = rows.add(&bypass);
     let y = trap_map(gpu, "y", want.shape())?;
     let source = map(gpu, "source", &source, &vec![channels; images])?;
-    let affine = buf(gpu, "affine", &vec![0.0; filters.next_multiple_of(4)])?;
+    let affine = gpu.upload("affine", &vec![0.0; filters.next_multiple_of(4)])?;
     let mut rec = Recording::new();
     let io = norm::Apply {
         z: &map(gpu, "z", &z, &kept)?,
@@ -282,8 +282,8 @@ pub fn backward(setting: Setting, case: Case, mode: Mode, kinks: bool) -> Outcom
     let io = norm::Backward {
         dy: &map(gpu, "dy", &dy, &dy_widths)?,
         z: &z_map,
-        moments: &buf(gpu, "moments", &moments.to_quads())?,
-        affine: &buf(gpu, "affine", &affine.to_quads())?,
+        moments: &gpu.upload("moments", &moments.to_quads())?,
+        affine: &gpu.upload("affine", &affine.to_quads())?,
         partial: &trap(gpu, "partial", norm::backward_quads(&tuning, z_map.shape()) as usize)?,
         gradient: &gradient,
         dz: &dz,

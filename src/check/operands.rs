@@ -114,8 +114,3 @@ pub(super) fn map(gpu: &Gpu, name: &str, array: &Array, widths: &[usize]) -> Res
     gpu.write(&map.buf, &trapped.to_quads());
     Ok(map)
 }
-
-/// Parameters: every value is there.
-pub(super) fn buf(gpu: &Gpu, name: &str, quads: &[f32]) -> Result<Buf, GpuError> {
-    gpu.upload(name, quads)
-}

@@ -1,7 +1,7 @@
 //! Update rules: several tensors in one launch, of which only what was kept may move.
 
 use super::agreement::{Tolerance, compare};
-use super::operands::{buf, random};
+use super::operands::random;
 use super::{Check, Outcome, Setting, run};
 use crate::gpu::Recording;
 use crate::kernels::optimizer::{ADAMW, BLOCK, Control, Rule, SGD, Step, Tensor, step};
@@ -108,15 +108,15 @@ pub fn update(setting: Setting, rule: Rule, number: f32, (clip_norm, norm): (f32
     let moments = |parameters: &[reference::Parameter]| -> Vec<f32> {
         (0..rule.moments() as usize).flat_map(|m| blocks(parameters.iter().map(|p| &p.moments[m]), 0.5)).collect()
     };
-    let value = buf(gpu, "value", &blocks(parameters.iter().map(|p| &p.value), 0.5))?;
-    let moment = buf(gpu, "moment", &moments(&parameters))?;
+    let value = gpu.upload("value", &blocks(parameters.iter().map(|p| &p.value), 0.5))?;
+    let moment = gpu.upload("moment", &moments(&parameters))?;
     let mut rec = Recording::new();
     let io = Step {
         control: &gpu.upload("control", &[control])?,
         tensors: &gpu.upload("tensors", &tensors)?,
         block_tensor: &gpu.upload("block_tensor", &block_tensor)?,
         norm: &gpu.upload("norm", &[norm])?,
-        gradient: &buf(gpu, "gradient", &blocks(trapped.iter(), f32::NAN))?,
+        gradient: &gpu.upload("gradient", &blocks(trapped.iter(), f32::NAN))?,
         value: &value,
         moment: &moment,
     };

@@ -1,7 +1,7 @@
 //! Kernels that only measure.
 
 use super::agreement::{Tolerance, compare, read};
-use super::operands::{buf, random, trap};
+use super::operands::{random, trap};
 use super::{Check, Outcome, Setting, run};
 use crate::gpu::{Buf, Recording};
 use crate::kernels::probe;
@@ -25,7 +25,7 @@ fn case(
     let x = random(1, [1, 1, quads, 4]);
     let y = trap(gpu, "y", quads)?;
     let mut rec = Recording::new();
-    record(&mut rec, tuning.lanes, &buf(gpu, "x", &x.to_quads())?, &y);
+    record(&mut rec, tuning.lanes, &gpu.upload("x", &x.to_quads())?, &y);
     run(gpu, rec)?;
     let want = Array { values: want(&x.values), ..x };
     compare(&read(gpu, &y, want.shape())?, &want, tolerance)

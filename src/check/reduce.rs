@@ -1,7 +1,7 @@
 //! Sums of parts and norms.
 
 use super::agreement::{Tolerance, column, compare, read};
-use super::operands::{buf, random, trap};
+use super::operands::{random, trap};
 use super::{Check, Outcome, Setting, run};
 use crate::gpu::Recording;
 use crate::kernels::reduce;
@@ -21,7 +21,7 @@ pub fn sum(Setting { gpu, tuning }: Setting, parts: usize, quads: usize) -> Outc
     let want = column(reference::reduce::sum(parts, &partial.values));
     let total = trap(gpu, "total", quads)?;
     let mut rec = Recording::new();
-    let partial = buf(gpu, "partial", &partial.to_quads())?;
+    let partial = gpu.upload("partial", &partial.to_quads())?;
     reduce::sum(&mut rec, &tuning, [parts as u32, quads as u32], &partial, &total);
     run(gpu, rec)?;
     let got = read(gpu, &total, [1, 1, 1, quads * 4])?;
@@ -34,7 +34,7 @@ pub fn norm(Setting { gpu, tuning }: Setting, quads: usize) -> Outcome {
     let want = column(vec![reference::reduce::norm(&value.values)]);
     let (partial, norm) = (trap(gpu, "partial", reduce::NORM_PARTS as usize / 4)?, trap(gpu, "norm", 1)?);
     let mut rec = Recording::new();
-    reduce::norm(&mut rec, &tuning, quads as u32, &buf(gpu, "value", &value.to_quads())?, &partial, &norm);
+    reduce::norm(&mut rec, &tuning, quads as u32, &gpu.upload("value", &value.to_quads())?, &partial, &norm);
     run(gpu, rec)?;
     let got = read(gpu, &norm, [1, 1, 1, 4])?;
     // A sum of squares has one sign.

@@ -223,10 +223,9 @@ fn see(path: &Path) -> Result<Seen, Refused> {
     let bytes = file::bytes(path)?;
     let (image, orientation) = file::pixels(&bytes)?;
     let (width, height) = (image.width(), image.height());
-    let lies = matches!(orientation.to_exif(), 5..=8);
     Ok(Seen {
         sum: Sha256::digest(&bytes).into(),
-        size: if lies { (height, width) } else { (width, height) },
+        size: if file::lies(orientation) { (height, width) } else { (width, height) },
         channels: channels(image.color()),
         turned: orientation != Orientation::NoTransforms,
         look: Look::of(image, orientation),

@@ -95,6 +95,11 @@ pub(super) fn pixels(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Refuse
     Ok((image, orientation))
 }
 
+/// Whether turning an image upright exchanges its width and height.
+pub(super) fn lies(orientation: Orientation) -> bool {
+    matches!(orientation.to_exif(), 5..=8)
+}
+
 /// Refuses sizes that no dataset of photographs has and that would take gigabytes to decode.
 fn sane(width: u32, height: u32, decoded: u64) -> Result<(), Refused> {
     let pixels = u64::from(width) * u64::from(height);

@@ -4,6 +4,7 @@
 //! in at most five of them; in the 72 grey levels behind them as well, one pair is alike. Photos saved anew as JPEG of
 //! quality 60, or at half the size, differ from themselves by less than one level on average.
 
+use super::file;
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
@@ -37,11 +38,7 @@ impl Look {
         let (width, height) = (image.width(), image.height());
         let image = image.into_luma8();
         let source = ImageRef::new(width, height, image.as_raw(), PixelType::U8).expect("one byte a pixel");
-        let lies = matches!(
-            orientation,
-            Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
-        );
-        let (width, height) = if lies { (HEIGHT, WIDTH) } else { (WIDTH, HEIGHT) };
+        let (width, height) = if file::lies(orientation) { (HEIGHT, WIDTH) } else { (WIDTH, HEIGHT) };
         let mut small = Image::new(width, height, PixelType::U8);
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
         Resizer::new().resize(&source, &mut small, &options).expect("both are grey");

@@ -32,6 +32,11 @@ impl WidthSampler {
         }
     }
 
+    /// Random networks of a space: every image its own, no choice likelier than another.
+    pub fn uniform(seed: u64) -> Self {
+        Self { seed, distribution: WidthDistribution::Uniform, full_images: 0, images_per_draw: 1 }
+    }
+
     /// The architectures of step `step`, one per image of a batch of `batch`.
     pub fn draw(&self, net: &Supernet, step: u64, batch: u32) -> Vec<Arch> {
         let full = net.full();

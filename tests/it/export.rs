@@ -11,7 +11,7 @@ use netadapt::kernels::Tuning;
 use netadapt::model::{Architecture, Network, to_safetensors};
 use netadapt::rng::{Purpose, stream};
 use netadapt::space::spec::PRESETS;
-use netadapt::space::{Arch, LayerShape, Shortcut, Space, WidthDistribution, WidthSampler};
+use netadapt::space::{Arch, LayerShape, Shortcut, Space, WidthSampler};
 use netadapt::train::evaluate;
 use rand::RngExt;
 use std::collections::BTreeSet;
@@ -113,8 +113,7 @@ fn agree(scene: Scene) -> BTreeSet<&'static str> {
     let count = std::env::var("NETADAPT_EXPORTS").map_or(9, |text| text.parse().expect("NETADAPT_EXPORTS is a number"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("exports").join(scene.0);
     let _ = std::fs::remove_dir_all(&folder);
-    let sampler =
-        WidthSampler { seed: 8, distribution: WidthDistribution::Uniform, full_images: 0, images_per_draw: 1 };
+    let sampler = WidthSampler::uniform(8);
     let mut seen = BTreeSet::new();
     for index in 0..count {
         let choose = |net: &netadapt::space::Supernet| match index {

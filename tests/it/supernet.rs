@@ -8,7 +8,7 @@ use netadapt::graph::{
 use netadapt::kernels::Tuning;
 use netadapt::kernels::optimizer::{Control, Rule};
 use netadapt::rng::{Purpose, stream};
-use netadapt::space::{Arch, LayerShape, Space, Supernet, WidthDistribution, WidthSampler};
+use netadapt::space::{Arch, LayerShape, Space, Supernet, WidthSampler};
 use rand::RngExt;
 
 /// Small enough for seconds, with every kind of layer and shortcut; 8 px so that a row of images is
@@ -117,8 +117,7 @@ fn weights(graph: &Graph, seed: u64) -> Weights {
 
 /// The full network, the smallest, and `count` between.
 fn archs(net: &Supernet, count: u32) -> Vec<Arch> {
-    let sampler =
-        WidthSampler { seed: 11, distribution: WidthDistribution::Uniform, full_images: 0, images_per_draw: 1 };
+    let sampler = WidthSampler::uniform(11);
     let mut archs = sampler.draw(net, 0, count);
     archs.extend([net.full(), net.smallest()]);
     archs

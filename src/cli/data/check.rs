@@ -31,12 +31,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut terminal = Progress::new(args.json);
     let begun = Instant::now();
     terminal.event(&Event::Begin { phase: Phase::Images });
     let options = Options { seed: args.seed, holdout: args.holdout };
-    let report = examine(&args.data, &options, threads, &mut |done, all| {
+    let report = examine(&args.data, &options, super::threads(), &mut |done, all| {
         terminal.event(&Event::Progress { done: done as f64, all: all as f64 });
     });
     terminal.event(&Event::End { phase: Phase::Images, seconds: begun.elapsed().as_secs_f64() });

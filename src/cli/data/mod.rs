@@ -42,12 +42,16 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
+/// One for each core.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn stats(root: &Path, size: u32, holdout: usize, seed: u64) -> anyhow::Result<()> {
     let dataset = data::open(root, &data::Options { seed, holdout }).map_err(RunError::from)?;
     let channels = detect_channels(&dataset).map_err(RunError::from)?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let format = Format { size, channels };
-    let images = Images::load(&dataset.train, format, threads, 0, &|_, _| ()).map_err(RunError::from)?;
+    let images = Images::load(&dataset.train, format, threads(), 0, &|_, _| ()).map_err(RunError::from)?;
     let normalisation = images.statistics();
     say!("{:<24} {:>8} {:>8} {:>8}", "class", "train", "held out", "test");
     let count = |samples: &[data::Sample], label: usize| samples.iter().filter(|s| s.label as usize == label).count();

@@ -45,18 +45,22 @@ struct Params {
 alias Tile = array<vec4f, MAX_TILE>;
 alias Span = array<vec4f, MAX_SPAN>;
 
+// A quad of filters' gradients through the weights from `w` on, of four input channels.
+fn through(v: vec4f, w: u32) -> vec4f {
+    return vec4f(
+        dot(v, weight[w]),
+        dot(v, weight[w + params.filter_quads]),
+        dot(v, weight[w + 2u * params.filter_quads]),
+        dot(v, weight[w + 3u * params.filter_quads]),
+    );
+}
+
 // Adds a stretch of a row of dz, from `shift` on, through the weights of one tap and quad of filters.
 fn add(acc: ptr<function, Tile>, span: ptr<function, Span>, shift: u32, first: u32) {
     for (var p = 0u; p < PIXELS; p++) {
         let v = (*span)[p + shift];
         for (var q = 0u; q < QUADS; q++) {
-            let w = first + q * 4u * params.filter_quads;
-            (*acc)[p * QUADS + q] += vec4f(
-                dot(v, weight[w]),
-                dot(v, weight[w + params.filter_quads]),
-                dot(v, weight[w + 2u * params.filter_quads]),
-                dot(v, weight[w + 3u * params.filter_quads]),
-            );
+            (*acc)[p * QUADS + q] += through(v, first + q * 4u * params.filter_quads);
         }
     }
 }
@@ -140,13 +144,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                         v = select(vec4f(0.0), v, inside[p]);
                     }
                     for (var q = 0u; q < QUADS; q++) {
-                        let w = (first_row + q * 4u) * params.filter_quads + o;
-                        acc[p * QUADS + q] += vec4f(
-                            dot(v, weight[w]),
-                            dot(v, weight[w + params.filter_quads]),
-                            dot(v, weight[w + 2u * params.filter_quads]),
-                            dot(v, weight[w + 3u * params.filter_quads]),
-                        );
+                        acc[p * QUADS + q] += through(v, (first_row + q * 4u) * params.filter_quads + o);
                     }
                 }
             }

@@ -41,6 +41,16 @@ struct Params {
 @group(0) @binding(3) var<storage, read> dz: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> dw: array<vec4f>;
 
+alias Tile = array<vec4f, 4u * MAX_QUADS>;
+
+// Adds one pixel of four input channels and quad `q` of filters.
+fn add(acc: ptr<function, Tile>, q: u32, v: vec4f, d: vec4f) {
+    (*acc)[q * 4u] = fma(vec4f(v.x), d, (*acc)[q * 4u]);
+    (*acc)[q * 4u + 1u] = fma(vec4f(v.y), d, (*acc)[q * 4u + 1u]);
+    (*acc)[q * 4u + 2u] = fma(vec4f(v.z), d, (*acc)[q * 4u + 2u]);
+    (*acc)[q * 4u + 3u] = fma(vec4f(v.w), d, (*acc)[q * 4u + 3u]);
+}
+
 // Whether tap `k` of output row or column `p` lies within an input of `size`.
 fn is_inside(p: u32, k: u32, size: u32) -> bool {
     let at = i32(p * params.stride + k) - i32(KERNEL / 2u);
@@ -71,7 +81,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let kx = tap % KERNEL;
     let first_quad = group.y * QUADS;
 
-    var acc: array<vec4f, 4u * MAX_QUADS>;
+    var acc: Tile;
     for (var t = 0u; t < 4u * QUADS; t++) {
         acc[t] = vec4f(0.0);
     }
@@ -105,10 +115,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 for (var q = 0u; q < QUADS; q++) {
                     for (var i = 0u; i < PIXELS; i++) {
                         let d = dz[at_out + i * params.filter_quads + q];
-                        acc[q * 4u] = fma(vec4f(v[i].x), d, acc[q * 4u]);
-                        acc[q * 4u + 1u] = fma(vec4f(v[i].y), d, acc[q * 4u + 1u]);
-                        acc[q * 4u + 2u] = fma(vec4f(v[i].z), d, acc[q * 4u + 2u]);
-                        acc[q * 4u + 3u] = fma(vec4f(v[i].w), d, acc[q * 4u + 3u]);
+                        add(&acc, q, v[i], d);
                     }
                 }
                 at_out += PIXELS * params.filter_quads;
@@ -117,10 +124,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 let v = load(at_row, c, kx, row_inside, quad);
                 for (var q = 0u; q < QUADS; q++) {
                     let d = dz[at_out + q];
-                    acc[q * 4u] = fma(vec4f(v.x), d, acc[q * 4u]);
-                    acc[q * 4u + 1u] = fma(vec4f(v.y), d, acc[q * 4u + 1u]);
-                    acc[q * 4u + 2u] = fma(vec4f(v.z), d, acc[q * 4u + 2u]);
-                    acc[q * 4u + 3u] = fma(vec4f(v.w), d, acc[q * 4u + 3u]);
+                    add(&acc, q, v, d);
                 }
                 at_out += params.filter_quads;
             }
@@ -134,10 +138,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 for (var q = 0u; q < QUADS; q++) {
                     let written = first_quad + q < kept_quads;
                     let d = select(vec4f(0.0), dz[(at_out + c) * params.filter_quads + first_quad + q], written);
-                    acc[q * 4u] = fma(vec4f(v.x), d, acc[q * 4u]);
-                    acc[q * 4u + 1u] = fma(vec4f(v.y), d, acc[q * 4u + 1u]);
-                    acc[q * 4u + 2u] = fma(vec4f(v.z), d, acc[q * 4u + 2u]);
-                    acc[q * 4u + 3u] = fma(vec4f(v.w), d, acc[q * 4u + 3u]);
+                    add(&acc, q, v, d);
                 }
             }
         }

@@ -52,18 +52,20 @@ struct Params {
 alias Tile = array<vec4f, MAX_TILE>;
 alias Span = array<vec4f, MAX_SPAN>;
 
+// `sum` and a quad of inputs through the weights from `w` on, of four input channels and one quad of filters.
+fn through(v: vec4f, w: u32, sum: vec4f) -> vec4f {
+    var total = fma(vec4f(v.x), weight[w], sum);
+    total = fma(vec4f(v.y), weight[w + params.filter_quads], total);
+    total = fma(vec4f(v.z), weight[w + 2u * params.filter_quads], total);
+    return fma(vec4f(v.w), weight[w + 3u * params.filter_quads], total);
+}
+
 // Adds a stretch of an input row, from tap `kx` on, through the weights of one tap and quad of channels.
 fn add(acc: ptr<function, Tile>, span: ptr<function, Span>, kx: u32, row: u32) {
     for (var p = 0u; p < PIXELS; p++) {
         let v = (*span)[p + kx];
         for (var q = 0u; q < QUADS; q++) {
-            let w = row + q;
-            var sum = (*acc)[p * QUADS + q];
-            sum = fma(vec4f(v.x), weight[w], sum);
-            sum = fma(vec4f(v.y), weight[w + params.filter_quads], sum);
-            sum = fma(vec4f(v.z), weight[w + 2u * params.filter_quads], sum);
-            sum = fma(vec4f(v.w), weight[w + 3u * params.filter_quads], sum);
-            (*acc)[p * QUADS + q] = sum;
+            (*acc)[p * QUADS + q] = through(v, row + q, (*acc)[p * QUADS + q]);
         }
     }
 }
@@ -142,12 +144,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                             v = select(vec4f(0.0), v, inside[p]);
                         }
                         for (var q = 0u; q < QUADS; q++) {
-                            var sum = acc[p * QUADS + q];
-                            sum = fma(vec4f(v.x), weight[row + q], sum);
-                            sum = fma(vec4f(v.y), weight[row + params.filter_quads + q], sum);
-                            sum = fma(vec4f(v.z), weight[row + 2u * params.filter_quads + q], sum);
-                            sum = fma(vec4f(v.w), weight[row + 3u * params.filter_quads + q], sum);
-                            acc[p * QUADS + q] = sum;
+                            acc[p * QUADS + q] = through(v, row + q, acc[p * QUADS + q]);
                         }
                     }
                     row += 4u * params.filter_quads;

@@ -1,5 +1,6 @@
 //! What a table was measured on and with: only there do its numbers hold.
 
+use crate::digest::hex;
 use crate::gpu::{Adapter, Gpu};
 use crate::kernels::{self, Tuning};
 use serde::{Deserialize, Serialize};
@@ -62,5 +63,5 @@ fn shaders() -> String {
         sum.update(kernel.source());
         sum.update([0]);
     }
-    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&sum.finalize())
 }

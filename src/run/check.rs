@@ -4,11 +4,10 @@ use super::cost::effort;
 use super::environment::Environment;
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
-use super::table::{TableRequest, build_table};
+use super::table::{Ground, TableRequest, build};
 use crate::graph::{Deployed, initial_weights, lower};
-use crate::kernels::Tuning;
 use crate::latency::{Agreement, Correction, Meter};
-use crate::space::{Arch, Space, WidthDistribution, WidthSampler};
+use crate::space::{Arch, WidthSampler};
 use serde::Serialize;
 
 /// Networks that the correction is fitted to; none of them is among those that are checked.
@@ -41,21 +40,17 @@ pub fn check_table(
     environment: &Environment,
     listener: &mut dyn Listener,
 ) -> Result<Check, RunError> {
-    let table = build_table(request, environment, listener)?.table;
-    let space = Space::open(&request.space)?;
-    let net = space.supernet(request.size.unwrap_or(space.size), request.channels, request.classes);
-    let gpu = (environment.open)(request.device)?;
-    let tuning = Tuning::for_adapter(gpu.adapter());
-    let batch = table.origin.batch;
-    let whole = lower(&net, &net.full());
+    let ground = Ground::new(request, environment)?;
+    let table = build(&ground, &request.out, environment, listener)?.table;
+    let Ground { space, net, gpu, tuning, batch } = &ground;
+    let whole = lower(net, &net.full());
     let weights = initial_weights(&whole, 0);
     let deployed = |arch: &Arch| {
-        let graph = lower(&net, arch);
-        Deployed::new(&gpu, &graph, &weights.prefix(&whole, &graph), &net.shapes(arch), &tuning, batch)
+        let graph = lower(net, arch);
+        Deployed::new(gpu, &graph, &weights.prefix(&whole, &graph), &net.shapes(arch), tuning, *batch)
     };
-    let (meter, _) = Meter::new(&gpu, deployed(&net.full())?.into_program(), effort(&space))?;
-    let sampler =
-        WidthSampler { seed: 0, distribution: WidthDistribution::Uniform, full_images: 0, images_per_draw: 1 };
+    let (meter, _) = Meter::new(gpu, deployed(&net.full())?.into_program(), effort(space))?;
+    let sampler = WidthSampler::uniform(0);
     let phase = Phase::Check;
     listener.event(&Event::Begin { phase: phase.clone() });
     let begun = std::time::Instant::now();
@@ -71,18 +66,18 @@ pub fn check_table(
         Ok(latency.median_ms)
     };
     let sum = |arch: &Arch| {
-        let sum = table.network_ms(&net, arch).expect("the table has every operation of its space");
+        let sum = table.network_ms(net, arch).expect("the table has every operation of its space");
         (sum, net.operations(arch).len())
     };
     let mut fitted = Vec::new();
-    for arch in sampler.draw(&net, 0, FITTED) {
+    for arch in sampler.draw(net, 0, FITTED) {
         let (sum, count) = sum(&arch);
         fitted.push((sum, count, measured(&arch)?));
     }
     let correction = Correction::fit(&fitted).expect("there are networks to fit to");
     let mut pairs = Vec::new();
     // Another step of the sampler, which draws others.
-    let archs = sampler.draw(&net, 1 + u64::from(FITTED), networks);
+    let archs = sampler.draw(net, 1 + u64::from(FITTED), networks);
     for arch in &archs {
         let (sum, count) = sum(arch);
         pairs.push([correction.predict(sum, count), measured(arch)?, 0.0]);

@@ -7,9 +7,11 @@ use super::environment::Environment;
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
 use super::folder::FolderError;
+use crate::disk::write_whole;
+use crate::gpu::Gpu;
 use crate::kernels::Tuning;
 use crate::latency::{Entry, Origin, Table, TableBuilder};
-use crate::space::{Operation, Space};
+use crate::space::{Operation, Space, Supernet};
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -45,6 +47,28 @@ pub struct BuiltTable {
     pub measured: usize,
 }
 
+/// A request's space, as a network on its device.
+pub(super) struct Ground {
+    pub(super) space: Space,
+    pub(super) net: Supernet,
+    pub(super) gpu: Gpu,
+    pub(super) tuning: Tuning,
+    pub(super) batch: u32,
+}
+
+impl Ground {
+    pub(super) fn new(request: &TableRequest, environment: &Environment) -> Result<Self, RunError> {
+        let space = Space::open(&request.space)?;
+        let size = request.size.unwrap_or(space.size);
+        space.validate_size(&request.space, size)?;
+        let net = space.supernet(size, request.channels, request.classes);
+        let gpu = (environment.open)(request.device)?;
+        let tuning = Tuning::for_adapter(gpu.adapter());
+        let batch = request.batch.unwrap_or(space.search.latency_batch);
+        Ok(Self { space, net, gpu, tuning, batch })
+    }
+}
+
 /// Builds the table of a space, or what is missing of one that is there.
 ///
 /// # Errors
@@ -55,20 +79,23 @@ pub fn build_table(
     environment: &Environment,
     listener: &mut dyn Listener,
 ) -> Result<BuiltTable, RunError> {
-    let space = Space::open(&request.space)?;
-    let size = request.size.unwrap_or(space.size);
-    space.validate_size(&request.space, size)?;
-    let net = space.supernet(size, request.channels, request.classes);
-    let gpu = (environment.open)(request.device)?;
-    let tuning = Tuning::for_adapter(gpu.adapter());
-    let batch = request.batch.unwrap_or(space.search.latency_batch);
-    let mut builder = TableBuilder::new(&gpu, &tuning, &net, batch)?;
+    build(&Ground::new(request, environment)?, &request.out, environment, listener)
+}
+
+/// The same on ground that is there.
+pub(super) fn build(
+    Ground { net, gpu, tuning, batch, .. }: &Ground,
+    out: &Path,
+    environment: &Environment,
+    listener: &mut dyn Listener,
+) -> Result<BuiltTable, RunError> {
+    let mut builder = TableBuilder::new(gpu, tuning, net, *batch)?;
     let mut known: HashMap<Operation, Entry> = HashMap::new();
-    if request.out.exists() {
-        let table = own_table(&request.out, builder.origin())?;
+    if out.exists() {
+        let table = own_table(out, builder.origin())?;
         known.extend(table.entries.iter().map(|entry| (entry.operation, *entry)));
     }
-    let journal = Journal { environment, path: beside(&request.out) };
+    let journal = Journal { environment, path: beside(out) };
     known.extend(journal.open(builder.origin())?.into_iter().map(|entry| (entry.operation, entry)));
 
     let all = builder.operations().iter().filter(|operation| !known.contains_key(operation)).count();
@@ -81,18 +108,18 @@ pub fn build_table(
             continue;
         }
         if environment.stop.look() {
-            let (path, left) = (request.out.clone(), all - measured);
+            let (path, left) = (out.to_owned(), all - measured);
             return Err(RunError::TableStopped { path, left });
         }
         let entry = Entry { operation, ms: builder.time(&operation)? };
-        journal.note(&entry)?;
+        journal.append(&entry)?;
         known.insert(operation, entry);
         builder.add(entry.ms);
         measured += 1;
         listener.event(&Event::Progress { done: measured as f64, all: all as f64 });
     }
     let table = builder.finish();
-    journal.finish(&request.out, &table)?;
+    journal.finish(out, &table)?;
     listener.event(&Event::End { phase: Phase::Table, seconds: begun.elapsed().as_secs_f64() });
     Ok(BuiltTable { table, measured })
 }
@@ -184,26 +211,16 @@ impl Journal<'_> {
         Ok(entries)
     }
 
-    /// Makes an entry last before the next one is measured.
-    fn note(&self, entry: &Entry) -> Result<(), RunError> {
-        self.append(entry)
-    }
-
     /// Writes the table whole and removes the journal.
     fn finish(&self, out: &Path, table: &Table) -> Result<(), RunError> {
-        let disk = &self.environment.disk;
+        let disk = self.environment.disk.as_ref();
         let io = |source| FolderError::Io { action: "write", path: out.to_owned(), source };
         let text = serde_json::to_string_pretty(table).map_err(|error| RunError::Other(error.into()))?;
-        let mut name = out.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let new = out.with_file_name(name);
-        disk.write(&new, format!("{text}\n").as_bytes()).map_err(io)?;
-        disk.sync(&new).map_err(io)?;
-        disk.rename(&new, out).map_err(io)?;
-        disk.sync_folder(folder_of(out)).map_err(io)?;
+        write_whole(disk, out, format!("{text}\n").as_bytes()).map_err(io)?;
         Ok(disk.remove(&self.path).map_err(io)?)
     }
 
+    /// Makes a line last before the next entry is measured.
     fn append(&self, value: &impl serde::Serialize) -> Result<(), RunError> {
         let line = serde_json::to_string(value).map_err(|error| RunError::Other(error.into()))?;
         let disk = &self.environment.disk;
@@ -220,12 +237,5 @@ impl Journal<'_> {
 
     fn io(&self, source: std::io::Error) -> FolderError {
         FolderError::Io { action: "write", path: self.path.clone(), source }
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
     }
 }

@@ -1,5 +1,6 @@
 //! `netadapt latency build`.
 
+use super::Images;
 use crate::cli::attended::{Attended, Output};
 use crate::run::{TableRequest, build_table};
 use std::path::{Path, PathBuf};
@@ -9,15 +10,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Which {
     /// Search space: tiny, mobile, plain, or a TOML file.
     space: String,
-    /// Pixels a side of the images, instead of the space's.
-    #[arg(long)]
-    size: Option<u32>,
-    /// Channels of the images: 1 for grey, 3 for colour.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=4))]
-    channels: u32,
-    /// Classes to tell apart.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=4096))]
-    classes: u32,
+    #[command(flatten)]
+    images: Images,
     /// Images of a batch, instead of the space's.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     batch: Option<u32>,
@@ -33,7 +27,7 @@ impl Which {
     /// As the library wants it.
     pub(super) fn request(self) -> TableRequest {
         let name = Path::new(&self.space).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let Self { space, size, channels, classes, batch, out, device } = self;
+        let Self { space, images: Images { size, channels, classes }, batch, out, device } = self;
         let out = out.unwrap_or_else(|| format!("latency-{name}.json").into());
         TableRequest { space, size, channels, classes, batch, device, out }
     }

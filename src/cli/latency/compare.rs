@@ -1,8 +1,9 @@
 //! `netadapt latency compare`.
 
+use super::Images;
 use crate::latency::{Table, kendall_tau};
 use crate::run::{RunError, read_table};
-use crate::space::{Space, WidthDistribution, WidthSampler};
+use crate::space::{Space, WidthSampler};
 use std::path::PathBuf;
 
 /// From this rank correlation on a search on one device serves the other (OneProxy, Lu et al. 2021).
@@ -18,15 +19,8 @@ pub(super) struct Args {
     /// Their search space: tiny, mobile, plain, or a TOML file.
     #[arg(long)]
     space: String,
-    /// Pixels a side of the images, instead of the space's.
-    #[arg(long)]
-    size: Option<u32>,
-    /// Channels of the images.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=4))]
-    channels: u32,
-    /// Classes.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=4096))]
-    classes: u32,
+    #[command(flatten)]
+    images: Images,
     /// Random networks to rank.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     networks: u32,
@@ -37,12 +31,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let space = Space::open(&args.space).map_err(RunError::from)?;
-    let size = args.size.unwrap_or(space.size);
+    let Images { size, channels, classes } = args.images;
+    let size = size.unwrap_or(space.size);
     space.validate_size(&args.space, size).map_err(RunError::from)?;
-    let net = space.supernet(size, args.channels, args.classes);
+    let net = space.supernet(size, channels, classes);
     let tables = [read_table(&args.a)?, read_table(&args.b)?];
-    let sampler =
-        WidthSampler { seed: 0, distribution: WidthDistribution::Uniform, full_images: 0, images_per_draw: 1 };
+    let sampler = WidthSampler::uniform(0);
     let archs = sampler.draw(&net, 0, args.networks);
     let predict = |table: &Table, path: &PathBuf| -> Result<Vec<f64>, RunError> {
         let sums: Option<Vec<f64>> = archs.iter().map(|arch| table.network_ms(&net, arch)).collect();

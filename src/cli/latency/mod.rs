@@ -13,6 +13,20 @@ pub(super) struct Args {
     command: Command,
 }
 
+/// Images that the networks of a space are made for.
+#[derive(Debug, clap::Args)]
+struct Images {
+    /// Pixels a side of the images, instead of the space's.
+    #[arg(long)]
+    size: Option<u32>,
+    /// Channels of the images: 1 for grey, 3 for colour.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=4))]
+    channels: u32,
+    /// Classes to tell apart.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=4096))]
+    classes: u32,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Measure every operation that a search space can ask for; go on with a build that was stopped.

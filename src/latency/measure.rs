@@ -2,7 +2,7 @@
 //! divided out by a reference that runs in turn with what is measured.
 
 use super::error::LatencyError;
-use super::series::{Effort, Series, Verdict, is_warm, median_error, outliers, verdict};
+use super::series::{Effort, Series, Verdict, is_warm, outliers, verdict};
 use super::stats::Spread;
 use crate::gpu::{Gpu, GpuError, Program, Recording, Work};
 use serde::{Deserialize, Serialize};
@@ -53,26 +53,19 @@ impl Meter {
     pub fn new(gpu: &Gpu, reference: Program, effort: Effort) -> Result<(Self, Measurement), LatencyError> {
         let mut meter = Self::resumed(gpu, reference, 0.0, effort)?;
         let repeats = meter.repeats;
-        let seconds = patiently(&effort, |begun| {
-            let mut seconds = Vec::new();
-            loop {
-                seconds.push(meter.reference.seconds(repeats)?);
-                match verdict(&seconds, &effort, begun.elapsed().as_secs_f64()) {
-                    Verdict::More => {}
-                    Verdict::Known => return Ok(Try::Known(seconds)),
-                    Verdict::Noisy => return Ok(Try::Noisy(seconds.len(), median_error(&seconds))),
-                }
-            }
+        let series = patiently(&effort, |series| {
+            series.push_alone(meter.reference.seconds(repeats)?);
+            Ok(())
         })?;
-        let spread = Spread::of(&seconds).scaled(1e3 / f64::from(repeats));
+        let spread = series.clock().scaled(1e3 / f64::from(repeats));
         let empty_ms = meter.empty_seconds * 1e3 / f64::from(repeats);
         let measurement = Measurement {
             median_ms: spread.median - empty_ms,
             p90_ms: spread.p90 - empty_ms,
             mad_ms: spread.mad,
             clock_ms: spread.median - empty_ms,
-            rounds: seconds.len(),
-            outliers: outliers(&seconds),
+            rounds: spread.count,
+            outliers: series.outliers(),
             repeats,
         };
         meter.reference_ms = measurement.median_ms;
@@ -96,18 +89,11 @@ impl Meter {
         let repeats = repeats(program, self.empty_seconds)?;
         let per_run = |seconds: f64, repeats: u32| (seconds - self.empty_seconds).max(1e-9) / f64::from(repeats);
         let reference = || Ok::<_, GpuError>(per_run(self.reference.seconds(self.repeats)?, self.repeats));
-        let series = patiently(&self.effort, |begun| {
-            let mut series = Series::default();
-            loop {
-                let before = reference()?;
-                let mine = per_run(program.seconds(repeats)?, repeats);
-                series.push(mine, [before, reference()?]);
-                match series.verdict(&self.effort, begun.elapsed().as_secs_f64()) {
-                    Verdict::More => {}
-                    Verdict::Known => return Ok(Try::Known(series)),
-                    Verdict::Noisy => return Ok(Try::Noisy(series.clock().count, series.error())),
-                }
-            }
+        let series = patiently(&self.effort, |series| {
+            let before = reference()?;
+            let mine = per_run(program.seconds(repeats)?, repeats);
+            series.push(mine, [before, reference()?]);
+            Ok(())
         })?;
         let spread = series.ratios().scaled(self.reference_ms);
         Ok(Measurement {
@@ -208,24 +194,25 @@ pub(super) fn alone(
     Ok(move || Ok((program.launch_seconds(index, repeats)? - empty).max(1e-9) / f64::from(repeats)))
 }
 
-/// What a try to measure came to.
-enum Try<T> {
-    Known(T),
-    /// Rounds, and the error of their median.
-    Noisy(usize, f64),
-}
-
-/// Tries again where it was too noisy.
-fn patiently<T>(
+/// Rounds until the median is known; tries again where it was too noisy.
+fn patiently(
     effort: &Effort,
-    mut attempt: impl FnMut(Instant) -> Result<Try<T>, GpuError>,
-) -> Result<T, LatencyError> {
+    mut round: impl FnMut(&mut Series) -> Result<(), GpuError>,
+) -> Result<Series, LatencyError> {
     let mut last = (0, f64::INFINITY);
     for _ in 0..TRIES {
-        match attempt(Instant::now())? {
-            Try::Known(value) => return Ok(value),
-            Try::Noisy(rounds, error) => last = (rounds, error),
+        let (begun, mut series) = (Instant::now(), Series::default());
+        let verdict = loop {
+            round(&mut series)?;
+            match series.verdict(effort, begun.elapsed().as_secs_f64()) {
+                Verdict::More => {}
+                verdict => break verdict,
+            }
+        };
+        if verdict == Verdict::Known {
+            return Ok(series);
         }
+        last = (series.clock().count, series.error());
     }
     let ((rounds, error), tolerance) = (last, effort.tolerance);
     Err(LatencyError::Noisy { tries: TRIES, rounds, error, tolerance })

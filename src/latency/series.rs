@@ -47,6 +47,11 @@ impl Series {
         self.ratios.push(seconds / ((reference[0] + reference[1]) / 2.0));
     }
 
+    /// A round without a reference: its seconds are what it comes to.
+    pub(super) fn push_alone(&mut self, seconds: f64) {
+        self.push(seconds, [1.0; 2]);
+    }
+
     /// Multiples of the reference: what the device's speed is divided out of.
     pub(super) fn ratios(&self) -> Spread {
         Spread::of(&self.ratios)

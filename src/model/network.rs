@@ -9,6 +9,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+/// The file of an architecture.
+const ARCHITECTURE: &str = "architecture.json";
 /// The largest `architecture.json`: tens of thousands of long class names.
 const MAX_ARCHITECTURE_BYTES: u64 = 4 << 20;
 /// What a file of weights may hold beside twice the parameters: its header.
@@ -75,6 +77,18 @@ pub struct Network {
     pub weights: Weights,
 }
 
+impl Architecture {
+    /// The architecture in `folder`, which needs no weights beside it.
+    ///
+    /// # Errors
+    /// `ModelError` names the file and what is wrong with it; whether it makes a network, `build` says.
+    pub fn open(folder: &Path) -> Result<Self, ModelError> {
+        let path = folder.join(ARCHITECTURE);
+        let bytes = read(&path, MAX_ARCHITECTURE_BYTES)?;
+        Self::parse(&bytes).map_err(|source| ModelError::Architecture { path, source })
+    }
+}
+
 impl Network {
     /// The network in `folder`: an exported one, or `networks/0` of a run.
     ///
@@ -84,11 +98,9 @@ impl Network {
     /// `ModelError` names the file and what is wrong with it. Memory is taken only as far as the files
     /// are large.
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
-        let path = folder.join("architecture.json");
-        let bytes = read(&path, MAX_ARCHITECTURE_BYTES)?;
-        let parsed = Architecture::parse(&bytes).and_then(|a| a.build().map(|built| (a, built)));
-        let (architecture, (net, arch)) =
-            parsed.map_err(|source| ModelError::Architecture { path: path.clone(), source })?;
+        let architecture = Architecture::open(folder)?;
+        let path = folder.join(ARCHITECTURE);
+        let (net, arch) = architecture.build().map_err(|source| ModelError::Architecture { path, source })?;
 
         let exported = folder.join("train.safetensors");
         let path = if exported.exists() { exported } else { folder.join("model.safetensors") };

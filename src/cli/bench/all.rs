@@ -1,6 +1,6 @@
 //! `netadapt-bench all`: everything about a device in one object.
 
-use super::outcome::Outcome;
+use super::outcome::{Outcome, object};
 use super::peer::Peer;
 use super::{device, kernels, step};
 use crate::gpu::Gpu;
@@ -8,14 +8,11 @@ use crate::gpu::Gpu;
 /// Bounds, kernels with and without widths drawn, and training steps: what a few minutes tell.
 pub(super) fn measure(gpu: &Gpu, mut peer: Option<&mut Peer>) -> anyhow::Result<Outcome> {
     let bounds = device::measure(gpu)?;
-    let mut all = device::outcome(&bounds);
-    all.json = [("adapter", serde_json::json!(gpu.adapter())), ("device", serde_json::json!(bounds))]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into_iter()
-        .collect();
+    let json = object(serde_json::json!({ "adapter": gpu.adapter(), "device": bounds }));
+    let mut all = Outcome { json, ..device::outcome(&bounds) };
     let Outcome { json, lines, quantities } =
         kernels::measure(gpu, &bounds, &kernels::Args::everything(), peer.as_deref_mut())?;
-    // Its first two lines are the device's again.
+    // The first line of each is the device again.
     all.lines.extend(lines.into_iter().skip(1));
     all.quantities.extend(quantities);
     all.json.extend(json.into_iter().filter(|(name, _)| name == "batch" || name == "kernels" || name == "peer"));

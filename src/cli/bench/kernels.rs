@@ -1,6 +1,6 @@
 //! `netadapt-bench kernels`: every kernel beside what the device leaves it.
 
-use super::outcome::{Outcome, Quantity};
+use super::outcome::{Outcome, Quantity, object};
 use super::peer::{Peer, Prepared};
 use crate::gpu::Gpu;
 use crate::kernels::{self, Tuning};
@@ -91,15 +91,9 @@ fn theirs(
 }
 
 fn outcome(device: &Device, images: u32, rows: &[KernelTime]) -> Outcome {
-    let mut outcome = super::device::outcome(device);
-    outcome.json = [("adapter", serde_json::json!(device.adapter)), ("device", serde_json::json!(device))]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into_iter()
-        .collect();
-    outcome.json.insert("batch".into(), images.into());
-    outcome.json.insert("kernels".into(), serde_json::json!(rows));
+    let json = serde_json::json!({ "adapter": device.adapter, "device": device, "batch": images, "kernels": rows });
     let rate = device.fma_gflops.max(device.native_fma_gflops.unwrap_or(0.0));
-    outcome.lines = vec![
+    let lines = vec![
         device.adapter.to_string(),
         format!(
             "batch {images}; bounds {rate:.0} GFLOP/s of multiply-adds, {:.1} GB/s copied by a kernel",
@@ -107,6 +101,7 @@ fn outcome(device: &Device, images: u32, rows: &[KernelTime]) -> Outcome {
         ),
         format!("{:<24} {:<22} {:>9} {:>8} {:>7} {:>6}  of", "kernel", "shape", "ms", "GFLOP/s", "GB/s", "share"),
     ];
+    let mut outcome = Outcome { json: object(json), lines, quantities: super::device::quantities(device) };
     for row in rows {
         let bound = match row.bound {
             Bound::Rate => "multiply-adds",

@@ -1,12 +1,12 @@
 //! `netadapt-bench model`: the latency of networks that exist, one by layers or two in turn.
 
-use super::outcome::{Outcome, Quantity};
+use super::outcome::{Outcome, Quantity, object};
 use crate::cli::stored::network_folder;
 use crate::gpu::{Gpu, Program};
 use crate::graph::{Deployed, initial_weights, lower};
 use crate::kernels::Tuning;
 use crate::latency::{Measurement, alternate, launch_times};
-use crate::model::{Architecture, ModelError, read};
+use crate::model::Architecture;
 use crate::run::RunError;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -26,8 +26,6 @@ pub(super) struct Args {
     seconds: f64,
 }
 
-/// The largest `architecture.json`, as for every network.
-const MAX_ARCHITECTURE_BYTES: u64 = 4 << 20;
 /// Rounds of each launch alone.
 const ROUNDS: u32 = 9;
 
@@ -43,9 +41,7 @@ pub(super) fn measure(gpu: &Gpu, args: &Args) -> anyhow::Result<Outcome> {
 }
 
 fn architecture(path: &Path) -> anyhow::Result<Architecture> {
-    let file = network_folder(path, None)?.join("architecture.json");
-    let bytes = read(&file, MAX_ARCHITECTURE_BYTES)?;
-    Ok(Architecture::parse(&bytes).map_err(|source| ModelError::Architecture { path: file, source })?)
+    Ok(Architecture::open(&network_folder(path, None)?)?)
 }
 
 /// A network's launches; its latency does not depend on its weights, which need not be there.
@@ -86,15 +82,10 @@ fn one(gpu: &Gpu, path: &Path, program: Program, batch: u32, seconds: f64) -> an
         .iter()
         .map(|launch| serde_json::json!({ "layer": launch.label, "kernel": launch.kernel, "ms": launch.ms }))
         .collect();
-    let json = [
-        ("adapter", serde_json::json!(gpu.adapter())),
-        ("network", path.display().to_string().into()),
-        ("batch", batch.into()),
-        ("latency", serde_json::json!(whole)),
-        ("layers", layers.into()),
-        ("not_explained_ms", rest.into()),
-    ];
-    outcome.json = json.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    outcome.json = object(serde_json::json!({
+        "adapter": gpu.adapter(), "network": path.display().to_string(), "batch": batch,
+        "latency": whole, "layers": layers, "not_explained_ms": rest,
+    }));
     outcome.quantities.insert(format!("model {}", path.display()), Quantity::measured(&whole));
     Ok(outcome)
 }
@@ -116,14 +107,9 @@ fn two(gpu: &Gpu, paths: [&Path; 2], measured: [Measurement; 2], batch: u32) -> 
     ));
     let network =
         |path: &Path, m: Measurement| serde_json::json!({ "network": path.display().to_string(), "latency": m });
-    let json = [
-        ("adapter", serde_json::json!(gpu.adapter())),
-        ("batch", batch.into()),
-        ("a", network(paths[0], a)),
-        ("b", network(paths[1], b)),
-        ("ratio", ratio.into()),
-    ];
-    outcome.json = json.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    outcome.json = object(serde_json::json!({
+        "adapter": gpu.adapter(), "batch": batch, "a": network(paths[0], a), "b": network(paths[1], b), "ratio": ratio,
+    }));
     outcome
 }
 

@@ -1,6 +1,7 @@
 //! What a measurement came to: for people, for programs, for comparison with a later one.
 
 use super::peer::{self, Peer};
+use crate::disk::{Disk, SystemDisk, write_whole};
 use crate::gpu::{Adapter, Gpu, Options};
 use crate::latency::{Measurement, Spread};
 use crate::model::read;
@@ -49,6 +50,17 @@ pub(super) struct Quantity {
     error: f64,
     /// Whether less is better.
     less: bool,
+}
+
+/// A result as an object.
+///
+/// # Panics
+/// For a value that is none.
+pub(super) fn object(value: serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
+    match value {
+        serde_json::Value::Object(object) => object,
+        other => panic!("a result is an object, not {other}"),
+    }
 }
 
 impl Quantity {
@@ -144,8 +156,8 @@ fn save(folder: &Path, name: &str, adapter: &Adapter, outcome: &Outcome) -> anyh
         result: outcome.json.clone(),
     };
     let path = folder.join(format!("{name}.json"));
-    let written = std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::write(&path, serde_json::to_string_pretty(&saved).expect("a result is JSON") + "\n"));
+    let text = serde_json::to_string_pretty(&saved).expect("a result is JSON") + "\n";
+    let written = SystemDisk.create_folder(&folder).and_then(|()| write_whole(&SystemDisk, &path, text.as_bytes()));
     written.map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
     Ok(path)
 }

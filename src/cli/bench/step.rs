@@ -1,6 +1,6 @@
 //! `netadapt-bench step`: how fast this device runs a training step.
 
-use super::outcome::{Outcome, Quantity};
+use super::outcome::{Outcome, Quantity, object};
 use super::peer::Peer;
 use crate::gpu::{Gpu, GpuError, Program};
 use crate::graph::{BatchStatistics, Training, TrainingOptions, initial_weights, lower};
@@ -8,7 +8,7 @@ use crate::kernels::Tuning;
 use crate::kernels::optimizer::{Control, Rule};
 use crate::latency::{Spread, launch_times};
 use crate::run::RunError;
-use crate::space::{Space, WidthDistribution, WidthSampler};
+use crate::space::{Space, WidthSampler};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -64,8 +64,7 @@ pub(super) fn measure(gpu: &Gpu, args: &Args, mut peer: Option<&mut Peer>) -> an
     let images = vec![0.5; (batch * size * size * 4) as usize];
     let labels: Vec<u32> = (0..batch).map(|n| n % 10).collect();
     let full = net.shapes(&net.full());
-    let sampler =
-        WidthSampler { seed: 0, distribution: WidthDistribution::Uniform, full_images: 0, images_per_draw: 1 };
+    let sampler = WidthSampler::uniform(0);
     let drawn: Vec<_> = sampler.draw(&net, 0, batch).iter().map(|arch| net.shapes(arch)).collect();
     let control = Control { learning_rate: 0.0, statistics_rate: 0.1, clip_norm: 0.0, step: 1.0 };
     let program = training.program();
@@ -112,8 +111,7 @@ pub(super) fn measure(gpu: &Gpu, args: &Args, mut peer: Option<&mut Peer>) -> an
         "images_per_second": f64::from(batch) * 1e3 / full_ms.median,
         "macs": net.macs(&net.full()), "footprint": training.footprint(), "held_bytes": gpu.held_bytes() - held_before, "submit_ms": submit_ms,
     });
-    let serde_json::Value::Object(json) = json else { unreachable!("an object was written") };
-    let mut outcome = Outcome { json, ..Outcome::default() };
+    let mut outcome = Outcome { json: object(json), ..Outcome::default() };
     let key = format!("step {name} {size}px");
     outcome.quantities.insert(key.clone(), Quantity::ms(&full_ms));
     outcome.quantities.insert(format!("{key} uniform widths"), Quantity::ms(&drawn_ms));

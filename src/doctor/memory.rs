@@ -2,10 +2,9 @@
 
 use super::Question;
 use crate::gpu::{Adapter, Gpu, GpuError};
-use crate::graph::{BatchStatistics, Footprint, Graph, Training, TrainingOptions, lower};
+use crate::graph::{Footprint, Graph, Training, TrainingOptions, lower};
 use crate::kernels::Tuning;
-use crate::kernels::optimizer::Rule;
-use crate::space::{Optimizer, Space, TrainSettings};
+use crate::space::Space;
 use serde::Serialize;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
@@ -58,22 +57,7 @@ pub struct Memory {
 pub(super) fn training(space: &Space, size: u32, tuning: Tuning) -> (Graph, TrainingOptions) {
     let net = space.supernet(size, CHANNELS, CLASSES);
     let graph = lower(&net, &net.full());
-    (graph, options(&space.train, tuning))
-}
-
-fn options(settings: &TrainSettings, tuning: Tuning) -> TrainingOptions {
-    let (momentum, decay) = (settings.momentum, settings.weight_decay);
-    let rule = match settings.optimizer {
-        Optimizer::Sgd => Rule::Sgd { momentum, decay },
-        Optimizer::AdamW => Rule::AdamW { first: momentum, second: 0.999, epsilon: 1e-8, decay },
-    };
-    TrainingOptions {
-        batch: settings.batch,
-        rule,
-        smoothing: settings.label_smoothing,
-        statistics: BatchStatistics::OfBatch,
-        tuning,
-    }
+    (graph, TrainingOptions::of(&space.train, space.train.batch, tuning))
 }
 
 pub(super) fn examine(gpu: &Gpu, question: &Question<'_>, tuning: Tuning) -> Result<Memory, GpuError> {

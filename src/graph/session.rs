@@ -10,7 +10,7 @@ use crate::kernels::conv;
 use crate::kernels::loss::{self, CrossEntropy};
 use crate::kernels::optimizer::{self, BLOCK, Control, Rule};
 use crate::kernels::{Map, Tuning, depthwise, excite, pool, reduce};
-use crate::space::LayerShape;
+use crate::space::{LayerShape, Optimizer, TrainSettings};
 
 /// Why a network could not be made ready or run.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,19 @@ pub struct TrainingOptions {
     pub statistics: BatchStatistics,
     /// Tile sizes.
     pub tuning: Tuning,
+}
+
+impl TrainingOptions {
+    /// What a space's settings ask for, in batches of `batch`.
+    pub fn of(settings: &TrainSettings, batch: u32, tuning: Tuning) -> Self {
+        let (momentum, decay) = (settings.momentum, settings.weight_decay);
+        let rule = match settings.optimizer {
+            Optimizer::Sgd => Rule::Sgd { momentum, decay },
+            Optimizer::AdamW => Rule::AdamW { first: momentum, second: 0.999, epsilon: 1e-8, decay },
+        };
+        let (smoothing, statistics) = (settings.label_smoothing, BatchStatistics::OfBatch);
+        Self { batch, rule, smoothing, statistics, tuning }
+    }
 }
 
 /// Which statistics a training normalises with.

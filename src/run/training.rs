@@ -92,12 +92,10 @@ fn options<'a>(config: &Config, prepared: &'a Prepared, task: &Task<'a>) -> Trai
 }
 
 /// The super-network at its full widths, made ready to teach.
-fn teacher(prepared: &Prepared, weights: &Weights) -> Result<Teacher, RunError> {
-    let settings = &prepared.space.train;
+fn teacher(prepared: &Prepared, weights: &Weights, batch: u32) -> Result<Teacher, RunError> {
     let shapes = prepared.net.shapes(&prepared.net.full());
-    let batch = settings.batch.min(prepared.train.len() as u32);
     let network = Deployed::new(&prepared.gpu, &prepared.graph, weights, &shapes, &prepared.tuning, batch)?;
-    Ok(Teacher { network, share: settings.distillation })
+    Ok(Teacher { network, share: prepared.space.train.distillation })
 }
 
 impl Run<'_> {
@@ -179,7 +177,8 @@ impl Run<'_> {
             // Nothing of a training that is done is needed but its weights.
             Some(snapshot) if snapshot.begun.position.epoch >= all => snapshot.begun.weights,
             snapshot => {
-                options.teacher = task.teacher.map(|weights| teacher(prepared, weights)).transpose()?;
+                options.teacher =
+                    task.teacher.map(|weights| teacher(prepared, weights, options.batch())).transpose()?;
                 let mut trainer = Trainer::new(&prepared.gpu, task.graph.clone(), task.weights, options)?;
                 if let Some(snapshot) = snapshot {
                     trainer.restore(snapshot)?;

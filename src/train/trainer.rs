@@ -3,12 +3,10 @@
 use super::schedule::Schedule;
 use crate::data::{Augment, Batch, DataError, Epoch, Images, Loader, Normalisation};
 use crate::gpu::{Gpu, GpuError};
-use crate::graph::{
-    BatchStatistics, Footprint, Graph, NetworkError, Teacher, Totals, Training, TrainingOptions, Weights,
-};
+use crate::graph::{Footprint, Graph, NetworkError, Teacher, Totals, Training, TrainingOptions, Weights};
 use crate::kernels::Tuning;
-use crate::kernels::optimizer::{Control, Rule};
-use crate::space::{Arch, LayerShape, Optimizer, Supernet, TrainSettings, WidthSampler};
+use crate::kernels::optimizer::Control;
+use crate::space::{Arch, LayerShape, Supernet, TrainSettings, WidthSampler};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -65,6 +63,13 @@ pub struct TrainerOptions<'a> {
     pub tuning: Tuning,
     /// Steps between two waits for the device: few enough that work never piles up by seconds.
     pub steps_in_flight: u64,
+}
+
+impl TrainerOptions<'_> {
+    /// Images of a step: no more than there are.
+    pub fn batch(&self) -> u32 {
+        self.settings.batch.min(self.images.len() as u32)
+    }
 }
 
 /// All that a training needs to go on from between two steps.
@@ -163,26 +168,9 @@ impl<'a> Trainer<'a> {
         weights: &Weights,
         mut options: TrainerOptions<'a>,
     ) -> Result<Self, TrainError> {
-        let settings = options.settings;
-        let rule = match settings.optimizer {
-            Optimizer::Sgd => Rule::Sgd { momentum: settings.momentum, decay: settings.weight_decay },
-            Optimizer::AdamW => {
-                Rule::AdamW { first: settings.momentum, second: 0.999, epsilon: 1e-8, decay: settings.weight_decay }
-            }
-        };
-        let batch = settings.batch.min(options.images.len() as u32);
-        let training = Training::taught(
-            gpu,
-            graph,
-            TrainingOptions {
-                batch,
-                rule,
-                smoothing: settings.label_smoothing,
-                statistics: BatchStatistics::OfBatch,
-                tuning: options.tuning,
-            },
-            options.teacher.take(),
-        )?;
+        let (settings, batch) = (options.settings, options.batch());
+        let training =
+            Training::taught(gpu, graph, TrainingOptions::of(settings, batch, options.tuning), options.teacher.take())?;
         training.load(weights)?;
         let steps = (options.images.len() as u64 / u64::from(batch)) * u64::from(options.epochs);
         let schedule = Schedule { peak: options.learning_rate, warmup: settings.warmup, steps };
@@ -252,7 +240,7 @@ impl<'a> Trainer<'a> {
 
     /// Images of a step.
     fn batch(&self) -> usize {
-        (self.options.settings.batch as usize).min(self.options.images.len())
+        self.options.batch() as usize
     }
 
     /// Steps of an epoch.

@@ -8,7 +8,7 @@ use crate::scene::Scene;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a process holds at a moment of one of its phases.
 #[derive(Clone, Debug)]
@@ -80,9 +80,7 @@ fn memory_and_open_files_stay_flat() {
     std::fs::write(&scene.space, deeper).expect("it can be written");
     // A short run tells how long each phase takes.
     let mut length = Length([20, 20, 8]);
-    let begun = Instant::now();
     watched(search(&scene, "short", &length), Duration::from_millis(20));
-    assert!(begun.elapsed() < Duration::from_secs(60));
     let result: serde_json::Value =
         serde_json::from_slice(&std::fs::read(scene.path("short/result.json")).expect("a result")).expect("JSON");
     for (count, phase) in length.0.iter_mut().zip(["supernet", "final", "search"]) {

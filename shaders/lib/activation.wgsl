@@ -28,7 +28,7 @@ fn activate_gradient(kind: u32, x: vec4f) -> vec4f {
         return select(select(middle, vec4f(1.0), x > vec4f(3.0)), vec4f(0.0), x < vec4f(-3.0));
     }
     if kind == HARD_SIGMOID {
-        return select(vec4f(0.0), vec4f(1.0 / 6.0), x > vec4f(-3.0) & x < vec4f(3.0));
+        return select(vec4f(0.0), vec4f(1.0 / 6.0), (x > vec4f(-3.0)) & (x < vec4f(3.0)));
     }
     return vec4f(1.0);
 }

@@ -127,13 +127,22 @@ fn override_sets(module: &Module) -> [PipelineConstants; 2] {
     [PipelineConstants::default(), rich.collect()]
 }
 
+/// `NETADAPT_SHADERS` names a folder that the texts are written to, for other compilers (`scripts/test --portability`).
+fn keep(name: &str, text: &str) {
+    if let Some(folder) = std::env::var_os("NETADAPT_SHADERS") {
+        let path = Path::new(&folder).join(name.replace('/', "-"));
+        fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}
+
 #[test]
 fn translates_for_every_back_end() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for kernel in ALL {
+        keep(&format!("{}.wgsl", kernel.name), &kernel.source());
         let module = parse(kernel);
         let info = validate(kernel, &module);
-        for constants in override_sets(&module) {
+        for (set, constants) in override_sets(&module).into_iter().enumerate() {
             let entry = Some((ShaderStage::Compute, "main"));
             let (module, info) = process_overrides(&module, &info, entry, &constants)
                 .unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
@@ -148,6 +157,7 @@ fn translates_for_every_back_end() {
             let mut text = String::new();
             let direct = hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None);
             assert!(direct.is_ok(), "{}: HLSL: {:?}", kernel.name, direct.err());
+            keep(&format!("{}-{set}.hlsl", kernel.name), &text);
 
             let options = spv::Options { lang_version: (1, 3), ..Default::default() };
             let words = spv::write_vec(&module, &info, &options, None)

@@ -1,6 +1,7 @@
 //! Recordings made ready for a device, and run.
 
 use super::buffer::Buf;
+use super::clock::{Elapsed, Stopwatch};
 use super::context::Gpu;
 use super::error::GpuError;
 use super::pipeline::Pipeline;
@@ -92,11 +93,16 @@ impl Program {
 
     /// Seconds of wall clock that `repeats` runs in one submit take, the submit itself included.
     pub fn seconds(&self, repeats: u32) -> Result<f64, GpuError> {
+        Ok(self.elapsed(repeats)?.wall)
+    }
+
+    /// The same by both clocks.
+    pub fn elapsed(&self, repeats: u32) -> Result<Elapsed, GpuError> {
         self.gpu.wait()?;
-        let start = Instant::now();
+        let start = Stopwatch::start();
         self.run_repeated(repeats);
         self.gpu.wait()?;
-        Ok(start.elapsed().as_secs_f64())
+        Ok(start.elapsed())
     }
 
     /// Label, kernel and cost of every launch.
@@ -106,9 +112,14 @@ impl Program {
 
     /// Seconds of launch `index` alone, `repeats` times in one submit, the submit included.
     pub fn launch_seconds(&self, index: usize, repeats: u32) -> Result<f64, GpuError> {
+        Ok(self.launch_elapsed(index, repeats)?.wall)
+    }
+
+    /// The same by both clocks.
+    pub fn launch_elapsed(&self, index: usize, repeats: u32) -> Result<Elapsed, GpuError> {
         self.gpu.wait()?;
         let step = &self.steps[index];
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -120,7 +131,7 @@ impl Program {
         }
         self.gpu.queue().submit([encoder.finish()]);
         self.gpu.wait()?;
-        Ok(start.elapsed().as_secs_f64())
+        Ok(start.elapsed())
     }
 }
 

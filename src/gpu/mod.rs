@@ -4,6 +4,7 @@
 //! ready for a device; `Gpu` runs programs and moves bytes.
 
 mod buffer; // memory of the device
+mod clock; // how long something took
 mod context; // adapters, a device and its limits
 mod error; // what can go wrong
 mod execute; // recordings made ready and run
@@ -12,6 +13,7 @@ mod recording; // work as data
 mod reflect; // what a shader says of itself
 
 pub use buffer::Buf;
+pub use clock::{Elapsed, Stopwatch};
 pub use context::{Adapter, Gpu, Limits, Options, adapters};
 pub use error::GpuError;
 pub use execute::Program;

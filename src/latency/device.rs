@@ -2,10 +2,10 @@
 //!
 //! Each is the median of some rounds, each round long enough for the clock.
 
-use super::measure::{ROUND_SECONDS, empty_submit};
+use super::measure::{ROUND_SECONDS, empty_elapsed, median};
 use super::native;
 use super::stats::Spread;
-use crate::gpu::{Adapter, Buf, Gpu, GpuError, Program, Recording};
+use crate::gpu::{Adapter, Buf, Elapsed, Gpu, GpuError, Program, Recording};
 use crate::kernels::{Tuning, probe};
 use serde::Serialize;
 
@@ -28,6 +28,36 @@ pub struct Device {
     pub dispatch_us: f64,
     /// A submit that does nothing, until the host knows that it is done.
     pub submit_us: f64,
+    /// What it does in a second of one processor's time, where the adapter is this machine's processor: unlike the rates
+    /// above that does not fall when something else runs beside it.
+    pub processor: Option<Rates>,
+}
+
+/// Rates that bound kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rates {
+    /// Multiply-adds of f32 in WGSL, each two operations.
+    pub fma_gflops: f64,
+    /// The same in a native loop, where the adapter is a processor.
+    pub native_fma_gflops: Option<f64>,
+    /// Bytes read and written by a kernel that copies.
+    pub copy_gbs: f64,
+}
+
+impl Rates {
+    /// The least seconds that operations and bytes take, each alone: the larger of the two bounds a kernel.
+    pub fn least(&self, [flops, bytes]: [f64; 2]) -> [f64; 2] {
+        let gflops = self.fma_gflops.max(self.native_fma_gflops.unwrap_or(0.0));
+        [flops / gflops / 1e9, bytes / self.copy_gbs / 1e9]
+    }
+}
+
+impl Device {
+    /// Rates in a second on the wall.
+    pub fn wall(&self) -> Rates {
+        let Self { fma_gflops, native_fma_gflops, copy_gbs, .. } = *self;
+        Rates { fma_gflops, native_fma_gflops, copy_gbs }
+    }
 }
 
 /// Rounds of each measurement.
@@ -45,7 +75,7 @@ const LAUNCHES: u32 = 256;
 /// # Errors
 /// What the device says.
 pub fn device(gpu: &Gpu, tuning: &Tuning) -> Result<Device, GpuError> {
-    let empty = empty_submit(gpu)?;
+    let empty = empty_elapsed(gpu)?;
     let probes = Probes { gpu, empty };
     let software = gpu.adapter().is_software();
     // Enough workgroups for every core of a large GPU; a processor has few and runs each for long.
@@ -59,51 +89,64 @@ pub fn device(gpu: &Gpu, tuning: &Tuning) -> Result<Device, GpuError> {
 
     let mut rec = Recording::new();
     probe::multiply_add(&mut rec, lanes, PROBE_ROUNDS, &x, &y);
-    let fma_gflops = probes.rate(rec, |work| work.flops)?;
+    let fma = probes.rate(rec, |work| work.flops)?;
     let mut rec = Recording::new();
     probe::exchange(&mut rec, lanes, PROBE_ROUNDS / 8, &x, &y);
-    let workgroup_gbs = probes.rate(rec, |work| work.bytes)?;
+    let workgroup = probes.rate(rec, |work| work.bytes)?;
     let mut rec = Recording::new();
     probe::copy(&mut rec, lanes, tuning.pixels, &large_x, &large_y);
-    let copy_gbs = probes.rate(rec, |work| work.bytes)?;
+    let copy = probes.rate(rec, |work| work.bytes)?;
     let mut rec = Recording::new();
     let one = x.range(0, u64::from(lanes.max(16)) * 16, "x");
     let other = y.range(0, u64::from(lanes.max(16)) * 16, "y");
     (0..LAUNCHES).for_each(|_| probe::copy(&mut rec, lanes, 1, &one, &other));
-    let dispatch_us = probes.seconds(&Program::new(gpu, rec)?)? * 1e6 / f64::from(LAUNCHES);
+    let dispatch_us = probes.elapsed(&Program::new(gpu, rec)?)?.wall * 1e6 / f64::from(LAUNCHES);
     let copies = (0..ROUNDS).map(|_| gpu.copy_seconds(&large_x, &large_y, 4)).collect::<Result<Vec<_>, _>>()?;
-    let copy = (Spread::of(&copies).median - empty).max(1e-9) / 4.0;
+    let buffer_copy = (Spread::of(&copies).median - empty.wall).max(1e-9) / 4.0;
+    let native = software.then(native::fma);
+    let processor = native.as_ref().and_then(|native| {
+        let native_fma_gflops = Some(native.processor_gflops?);
+        Some(Rates { fma_gflops: fma.processor?, native_fma_gflops, copy_gbs: copy.processor? })
+    });
     Ok(Device {
         adapter: gpu.adapter().clone(),
-        fma_gflops,
-        native_fma_gflops: software.then(native::fma_gflops),
-        copy_gbs,
-        buffer_copy_gbs: 2.0 * COPY_BYTES as f64 / copy / 1e9,
-        workgroup_gbs,
+        fma_gflops: fma.wall,
+        native_fma_gflops: native.map(|native| native.gflops),
+        copy_gbs: copy.wall,
+        buffer_copy_gbs: 2.0 * COPY_BYTES as f64 / buffer_copy / 1e9,
+        workgroup_gbs: workgroup.wall,
         dispatch_us,
-        submit_us: empty * 1e6,
+        submit_us: empty.wall * 1e6,
+        processor,
     })
+}
+
+/// A rate in a second of each clock.
+struct ByClock {
+    wall: f64,
+    processor: Option<f64>,
 }
 
 struct Probes<'a> {
     gpu: &'a Gpu,
-    empty: f64,
+    empty: Elapsed,
 }
 
 impl Probes<'_> {
-    /// Thousand millions a second of what `amount` says of a launch.
-    fn rate(&self, rec: Recording, amount: fn(crate::gpu::Work) -> u64) -> Result<f64, GpuError> {
+    /// Thousand millions of what `amount` says of a launch, in a second of each clock.
+    fn rate(&self, rec: Recording, amount: fn(crate::gpu::Work) -> u64) -> Result<ByClock, GpuError> {
         let program = Program::new(self.gpu, rec)?;
-        let all: u64 = program.launches().map(|(_, _, work)| amount(work)).sum();
-        Ok(all as f64 / self.seconds(&program)? / 1e9)
+        let all = program.launches().map(|(_, _, work)| amount(work)).sum::<u64>() as f64 / 1e9;
+        let elapsed = self.elapsed(&program)?;
+        Ok(ByClock { wall: all / elapsed.wall, processor: elapsed.processor.map(|seconds| all / seconds) })
     }
 
-    /// Median seconds of a run, the submit left out.
-    fn seconds(&self, program: &Program) -> Result<f64, GpuError> {
+    /// Median time of a run, the submit left out.
+    fn elapsed(&self, program: &Program) -> Result<Elapsed, GpuError> {
         program.seconds(1)?;
-        let one = (program.seconds(1)? - self.empty).max(1e-6);
+        let one = (program.seconds(1)? - self.empty.wall).max(1e-6);
         let repeats = (ROUND_SECONDS / one).ceil().clamp(1.0, 1024.0) as u32;
-        let rounds = (0..ROUNDS).map(|_| program.seconds(repeats)).collect::<Result<Vec<_>, _>>()?;
-        Ok((Spread::of(&rounds).median - self.empty).max(1e-9) / f64::from(repeats))
+        let rounds = (0..ROUNDS).map(|_| program.elapsed(repeats)).collect::<Result<Vec<_>, _>>()?;
+        Ok(median(&rounds).part(self.empty, repeats))
     }
 }

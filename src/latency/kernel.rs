@@ -1,10 +1,10 @@
 //! Kernels timed one by one, beside the least time that the device's bounds leave them.
 
-use super::device::Device;
+use super::device::{Device, Rates};
 use super::layer::Layer;
-use super::measure::{alone, empty_submit};
+use super::measure::{alone, empty_elapsed};
 use super::stats::Spread;
-use crate::gpu::{Gpu, GpuError, Program, Work};
+use crate::gpu::{Elapsed, Gpu, GpuError, Program, Work};
 use crate::kernels::Tuning;
 use serde::Serialize;
 
@@ -17,6 +17,8 @@ pub struct KernelTime {
     pub shape: String,
     /// Milliseconds of a launch.
     pub ms: Spread,
+    /// Milliseconds of processors, where these are the adapter.
+    pub processor_ms: Option<Spread>,
     /// Operations at full width, a multiply-add being two.
     pub flops: u64,
     /// Bytes of its operands at full width.
@@ -27,7 +29,7 @@ pub struct KernelTime {
     pub gbs: f64,
     /// What bounds it.
     pub bound: Bound,
-    /// Share of what the bound leaves: 1 is as fast as can be.
+    /// Share of what the bound leaves: 1 is as fast as can be. Of processor time where that is known.
     pub share: f64,
     /// With widths drawn, where that was measured.
     pub dropout: Option<DropoutTime>,
@@ -38,7 +40,7 @@ pub struct KernelTime {
 /// A kernel with widths drawn, in turn with full width.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct DropoutTime {
-    /// Time over that at full width, round by round.
+    /// Time over that at full width, round by round; processor time where that is known.
     pub ratio: Spread,
     /// The least ratio that the bounds leave.
     pub ideal: f64,
@@ -67,26 +69,42 @@ pub struct KernelOptions {
     pub rounds: u32,
 }
 
-/// The least seconds of work on a device, by its rate of multiply-adds and by its bandwidth.
-fn least(device: &Device, [flops, bytes]: [f64; 2]) -> [f64; 2] {
-    let rate = device.fma_gflops.max(device.native_fma_gflops.unwrap_or(0.0));
-    [flops / rate / 1e9, bytes / device.copy_gbs / 1e9]
+/// What kernels of a device are held against: its rates by the clock that says most. A software adapter's own time is
+/// that of processors, which repeats while other work runs beside it; a GPU's is on the wall.
+struct Yardstick {
+    rates: Rates,
+    by_processor: bool,
+}
+
+impl Yardstick {
+    fn of(device: &Device) -> Self {
+        Self { rates: device.processor.unwrap_or_else(|| device.wall()), by_processor: device.processor.is_some() }
+    }
+
+    /// A time by its clock.
+    fn seconds(&self, elapsed: Elapsed) -> f64 {
+        elapsed.processor.filter(|_| self.by_processor).unwrap_or(elapsed.wall)
+    }
 }
 
 impl KernelTime {
-    fn new(device: &Device, kernel: &'static str, shape: String, seconds: Spread, work: Work) -> Self {
+    fn new(yardstick: &Yardstick, kernel: &'static str, shape: String, rounds: &[Elapsed], work: Work) -> Self {
         let (flops, bytes) = (work.flops as f64, work.bytes as f64);
-        let [by_rate, by_bandwidth] = least(device, [flops, bytes]);
+        let [by_rate, by_bandwidth] = yardstick.rates.least([flops, bytes]);
+        let spread = |time: &dyn Fn(&Elapsed) -> f64| Spread::of(&rounds.iter().map(time).collect::<Vec<_>>());
+        let seconds = spread(&|round| round.wall);
+        let counted = spread(&|round| yardstick.seconds(*round));
         Self {
             kernel,
             shape,
             ms: seconds.scaled(1e3),
+            processor_ms: yardstick.by_processor.then(|| counted.scaled(1e3)),
             flops: work.flops,
             bytes: work.bytes,
             gflops: flops / seconds.median / 1e9,
             gbs: bytes / seconds.median / 1e9,
             bound: if by_rate > by_bandwidth { Bound::Rate } else { Bound::Bandwidth },
-            share: by_rate.max(by_bandwidth) / seconds.median,
+            share: by_rate.max(by_bandwidth) / counted.median,
             dropout: None,
             over_peer: None,
         }
@@ -94,9 +112,9 @@ impl KernelTime {
 }
 
 /// The ratio to full width that is ideal: both bounds of what is kept over both of everything.
-fn ideal(device: &Device, work: Work, [flops, bytes]: [f64; 2]) -> f64 {
-    let all = least(device, [work.flops as f64, work.bytes as f64]);
-    let kept = least(device, [work.flops as f64 * flops, work.bytes as f64 * bytes]);
+fn ideal(rates: &Rates, work: Work, [flops, bytes]: [f64; 2]) -> f64 {
+    let all = rates.least([work.flops as f64, work.bytes as f64]);
+    let kept = rates.least([work.flops as f64 * flops, work.bytes as f64 * bytes]);
     kept[0].max(kept[1]) / all[0].max(all[1])
 }
 
@@ -119,7 +137,8 @@ pub fn layer_kernels(
         return Ok(Vec::new());
     }
     let program = Program::new(gpu, std::mem::take(&mut recorded.recording))?;
-    let empty = empty_submit(gpu)?;
+    let empty = empty_elapsed(gpu)?;
+    let yardstick = Yardstick::of(device);
     let full = vec![layer.full(); options.images as usize];
     let drawn = options.dropout.then(|| layer.drawn(options.images)).flatten();
     // Once in order: operands that later launches read are there, and everything is compiled.
@@ -127,25 +146,48 @@ pub fn layer_kernels(
     let mut times = Vec::new();
     for (index, (_, kernel, work)) in program.launches().enumerate().filter(|(_, (_, kernel, _))| wanted(kernel)) {
         let round = alone(&program, index, empty)?;
-        let (mut seconds, mut ratios, mut over_peer) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rounds, mut ratios, mut over_peer) = (Vec::new(), Vec::new(), Vec::new());
+        let counted = |elapsed| yardstick.seconds(elapsed);
         for _ in 0..options.rounds {
             let before = round()?;
-            seconds.push(before);
-            over_peer.extend(beside(kernel).map(|theirs| before / theirs));
+            rounds.push(before);
+            over_peer.extend(beside(kernel).map(|theirs| before.wall / theirs));
             if let Some(drawn) = &drawn {
                 recorded.set_widths(gpu, drawn);
                 let mine = round()?;
                 recorded.set_widths(gpu, &full);
-                ratios.push(mine / ((before + round()?) / 2.0));
+                ratios.push(counted(mine) / ((counted(before) + counted(round()?)) / 2.0));
             }
         }
-        let mut time = KernelTime::new(device, kernel, layer.to_string(), Spread::of(&seconds), work);
+        let mut time = KernelTime::new(&yardstick, kernel, layer.to_string(), &rounds, work);
         time.dropout = drawn.as_ref().map(|drawn| {
-            let (ratio, ideal) = (Spread::of(&ratios), ideal(device, work, layer.shares(drawn)));
+            let (ratio, ideal) = (Spread::of(&ratios), ideal(&yardstick.rates, work, layer.shares(drawn)));
             DropoutTime { ratio, ideal, over_ideal: ratio.median / ideal }
         });
         time.over_peer = (!over_peer.is_empty()).then(|| Spread::of(&over_peer));
         times.push(time);
     }
     Ok(times)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_of_processor_time_where_the_rates_are() {
+        let rates = Rates { fma_gflops: 1.0, native_fma_gflops: Some(4.0), copy_gbs: 1.0 };
+        // 2 * 10^9 operations and 10^9 bytes take half a second and a second at most.
+        let work = Work { flops: 2_000_000_000, bytes: 1_000_000_000 };
+        let rounds = [Elapsed { wall: 10.0, processor: Some(4.0) }; 3];
+        let time = |by_processor| {
+            let yardstick = Yardstick { rates, by_processor };
+            KernelTime::new(&yardstick, "conv/forward", "shape".into(), &rounds, work)
+        };
+        let (processor, wall) = (time(true), time(false));
+        assert_eq!((processor.bound, processor.share, processor.ms.median), (Bound::Bandwidth, 0.25, 10_000.0));
+        assert_eq!(processor.processor_ms.map(|ms| ms.median), Some(4000.0));
+        assert_eq!((wall.share, wall.processor_ms), (0.1, None));
+        assert_eq!((wall.gflops, processor.gflops), (0.2, 0.2));
+    }
 }

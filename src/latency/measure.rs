@@ -4,7 +4,7 @@
 use super::error::LatencyError;
 use super::series::{Effort, Series, Verdict, is_warm, outliers, verdict};
 use super::stats::Spread;
-use crate::gpu::{Gpu, GpuError, Program, Recording, Work};
+use crate::gpu::{Elapsed, Gpu, GpuError, Program, Recording, Work};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -171,13 +171,13 @@ pub struct LaunchTime {
 /// # Errors
 /// What the device says.
 pub fn launch_times(gpu: &Gpu, program: &Program, rounds: u32) -> Result<Vec<LaunchTime>, GpuError> {
-    let empty = empty_submit(gpu)?;
+    let empty = empty_elapsed(gpu)?;
     program.seconds(1)?;
     let launches = program.launches().enumerate();
     launches
         .map(|(index, (label, kernel, work))| {
             let round = alone(program, index, empty)?;
-            let seconds = (0..rounds).map(|_| round()).collect::<Result<Vec<_>, _>>()?;
+            let seconds = (0..rounds).map(|_| Ok(round()?.wall)).collect::<Result<Vec<_>, GpuError>>()?;
             Ok(LaunchTime { label: label.to_owned(), kernel, work, ms: Spread::of(&seconds).scaled(1e3) })
         })
         .collect()
@@ -187,11 +187,11 @@ pub fn launch_times(gpu: &Gpu, program: &Program, rounds: u32) -> Result<Vec<Lau
 pub(super) fn alone(
     program: &Program,
     index: usize,
-    empty: f64,
-) -> Result<impl Fn() -> Result<f64, GpuError>, GpuError> {
-    let one = (program.launch_seconds(index, 1)? - empty).max(1e-6);
+    empty: Elapsed,
+) -> Result<impl Fn() -> Result<Elapsed, GpuError>, GpuError> {
+    let one = (program.launch_seconds(index, 1)? - empty.wall).max(1e-6);
     let repeats = (ROUND_SECONDS / one).ceil().clamp(1.0, 1024.0) as u32;
-    Ok(move || Ok((program.launch_seconds(index, repeats)? - empty).max(1e-9) / f64::from(repeats)))
+    Ok(move || Ok(program.launch_elapsed(index, repeats)?.part(empty, repeats)))
 }
 
 /// Rounds until the median is known; tries again where it was too noisy.
@@ -220,9 +220,21 @@ fn patiently(
 
 /// Median seconds of a submit that does nothing.
 pub(super) fn empty_submit(gpu: &Gpu) -> Result<f64, GpuError> {
+    Ok(empty_elapsed(gpu)?.wall)
+}
+
+/// The same by both clocks.
+pub(crate) fn empty_elapsed(gpu: &Gpu) -> Result<Elapsed, GpuError> {
     let empty = Program::new(gpu, Recording::new())?;
-    let seconds = (0..15).map(|_| empty.seconds(1)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Spread::of(&seconds).median)
+    let all = (0..15).map(|_| empty.elapsed(1)).collect::<Result<Vec<_>, _>>()?;
+    Ok(median(&all))
+}
+
+/// Medians by each clock.
+pub(super) fn median(all: &[Elapsed]) -> Elapsed {
+    let wall: Vec<f64> = all.iter().map(|elapsed| elapsed.wall).collect();
+    let processor: Option<Vec<f64>> = all.iter().map(|elapsed| elapsed.processor).collect();
+    Elapsed { wall: Spread::of(&wall).median, processor: processor.map(|times| Spread::of(&times).median) }
 }
 
 /// Runs until times have settled: compilation is done, clocks are up. A device that never settles is told by what

@@ -17,7 +17,7 @@ mod stats; // medians and spreads
 mod table; // operations on a grid of widths, interpolated between
 
 pub use agreement::{Agreement, Correction, kendall_tau};
-pub use device::{Device, device};
+pub use device::{Device, Rates, device};
 pub use error::LatencyError;
 pub use kernel::{Bound, DropoutTime, KernelOptions, KernelTime, layer_kernels};
 pub use layer::{Kept, LAYERS, Layer, Recorded};

@@ -1,7 +1,7 @@
 //! The processor's own rate of multiply-adds: what a software adapter could reach at most.
 
+use crate::gpu::{Elapsed, Stopwatch};
 use std::hint::black_box;
-use std::time::Instant;
 
 /// Numbers that a thread works on at a time: enough independent chains for every vector unit there is.
 const WIDTH: usize = 96;
@@ -10,19 +10,32 @@ const ROUNDS: usize = 4_000_000;
 /// Measurements, of which the best counts: a bound is what is possible.
 const TRIES: usize = 5;
 
-/// Multiply-adds of f32 on all threads, in 10^9 operations a second, each multiply-add being two.
-pub(super) fn fma_gflops() -> f64 {
+/// A rate of multiply-adds, in 10^9 operations, each multiply-add being two.
+pub(super) struct Rate {
+    /// A second, on all threads.
+    pub(super) gflops: f64,
+    /// In a second of one processor's time.
+    pub(super) processor_gflops: Option<f64>,
+}
+
+/// Multiply-adds of f32.
+pub(super) fn fma() -> Rate {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let once = || {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| black_box(chains(black_box(0.3))));
             }
         });
-        2.0 * (threads * ROUNDS * WIDTH) as f64 / start.elapsed().as_secs_f64() / 1e9
+        start.elapsed()
     };
-    (0..TRIES).map(|_| once()).fold(0.0, f64::max)
+    let tries: Vec<Elapsed> = (0..TRIES).map(|_| once()).collect();
+    let best = |seconds: Vec<f64>| {
+        2.0 * (threads * ROUNDS * WIDTH) as f64 / seconds.into_iter().fold(f64::INFINITY, f64::min) / 1e9
+    };
+    let processor: Option<Vec<f64>> = tries.iter().map(|time| time.processor).collect();
+    Rate { gflops: best(tries.iter().map(|time| time.wall).collect()), processor_gflops: processor.map(best) }
 }
 
 /// The loop with the widest vectors that this processor has.

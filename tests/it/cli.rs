@@ -236,6 +236,9 @@ fn the_benchmark_of_kernels_names_its_bounds_and_what_it_knows() {
     assert!(rows.iter().any(|row| row["kernel"] == "pool/backward"), "{result}");
     for row in rows {
         assert!(row["share"].as_f64().unwrap() > 0.0 && row["dropout"]["ideal"].as_f64().unwrap() < 1.0, "{row}");
+        let software = cfg!(unix) && result["adapter"]["kind"] == "software";
+        assert_eq!(row["processor_ms"]["median"].as_f64().is_some_and(|ms| ms > 0.0), software, "{row}");
+        assert_eq!(result["shares_by"], if software { "processor time" } else { "wall clock" });
     }
     fails(&bench(&["kernels", "pols"]), 1, &["`pols`", "conv, depthwise, norm"]);
 }

@@ -23,6 +23,13 @@ pub(super) fn outcome(device: &Device) -> Outcome {
     lines.push(format!("copy by a kernel                {:10.1} GB/s", device.copy_gbs));
     lines.push(format!("copy of buffers                 {:10.1} GB/s", device.buffer_copy_gbs));
     lines.push(format!("workgroup memory, with barriers {:10.1} GB/s", device.workgroup_gbs));
+    if let Some(rates) = &device.processor {
+        let native = rates.native_fma_gflops.unwrap_or(0.0);
+        lines.push(format!(
+            "a second of one processor's time: {:.1} GFLOP in WGSL, {native:.1} GFLOP native, {:.1} GB copied",
+            rates.fma_gflops, rates.copy_gbs
+        ));
+    }
     lines.push(format!("a launch                        {:10.1} us", device.dispatch_us));
     lines.push(format!("a submit, until it is done      {:10.1} us", device.submit_us));
     Outcome { json: object(serde_json::json!(device)), lines, quantities: quantities(device) }

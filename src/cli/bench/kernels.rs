@@ -91,15 +91,23 @@ fn theirs(
 }
 
 fn outcome(device: &Device, images: u32, rows: &[KernelTime]) -> Outcome {
-    let json = serde_json::json!({ "adapter": device.adapter, "device": device, "batch": images, "kernels": rows });
-    let rate = device.fma_gflops.max(device.native_fma_gflops.unwrap_or(0.0));
+    let (rates, clock) = match device.processor {
+        Some(rates) => (rates, "processor time"),
+        None => (device.wall(), "wall clock"),
+    };
+    let json = serde_json::json!({
+        "adapter": device.adapter, "device": device, "batch": images, "shares_by": clock, "kernels": rows
+    });
+    let per = if device.processor.is_some() { " of a processor" } else { "" };
+    let [rate, bandwidth] = rates.least([1e9, 1e9]).map(|seconds| 1.0 / seconds);
+    let time = if device.processor.is_some() { "   cpu ms" } else { "" };
     let lines = vec![
         device.adapter.to_string(),
         format!(
-            "batch {images}; bounds {rate:.0} GFLOP/s of multiply-adds, {:.1} GB/s copied by a kernel",
-            device.copy_gbs
+            "batch {images}; shares by {clock} of bounds: {rate:.0} GFLOP of multiply-adds a second{per}, \
+             {bandwidth:.1} GB copied by a kernel"
         ),
-        format!("{:<24} {:<22} {:>9} {:>8} {:>7} {:>6}  of", "kernel", "shape", "ms", "GFLOP/s", "GB/s", "share"),
+        format!("{:<24} {:<22} {:>9}{time} {:>8} {:>7} {:>6}  of", "kernel", "shape", "ms", "GFLOP/s", "GB/s", "share"),
     ];
     let mut outcome = Outcome { json: object(json), lines, quantities: super::device::quantities(device) };
     for row in rows {
@@ -112,8 +120,9 @@ fn outcome(device: &Device, images: u32, rows: &[KernelTime]) -> Outcome {
         });
         let over_peer =
             row.over_peer.map_or_else(String::new, |ratio| format!("  {:.2} of the peer's time", ratio.median));
+        let processor = row.processor_ms.map_or_else(String::new, |ms| format!("{:>9.3}", ms.median));
         outcome.lines.push(format!(
-            "{:<24} {:<22} {:>9.3} {:>8.1} {:>7.1} {:>5.0} %  {bound}{dropout}{over_peer}",
+            "{:<24} {:<22} {:>9.3}{processor} {:>8.1} {:>7.1} {:>5.0} %  {bound}{dropout}{over_peer}",
             row.kernel,
             row.shape,
             row.ms.median,
@@ -121,7 +130,8 @@ fn outcome(device: &Device, images: u32, rows: &[KernelTime]) -> Outcome {
             row.gbs,
             row.share * 100.0
         ));
-        outcome.quantities.insert(format!("{} {}", row.kernel, row.shape), Quantity::ms(&row.ms));
+        let quantity = row.processor_ms.as_ref().map_or_else(|| Quantity::ms(&row.ms), Quantity::processor_ms);
+        outcome.quantities.insert(format!("{} {}", row.kernel, row.shape), quantity);
     }
     outcome
 }

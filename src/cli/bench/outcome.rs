@@ -69,6 +69,11 @@ impl Quantity {
         Self { value: spread.median, unit: "ms".into(), error: spread.median_error(), less: true }
     }
 
+    /// A time of processors in milliseconds, to be compared with none on the wall.
+    pub(super) fn processor_ms(spread: &Spread) -> Self {
+        Self { unit: "ms of processor time".into(), ..Self::ms(spread) }
+    }
+
     /// A network's latency.
     pub(super) fn measured(m: &Measurement) -> Self {
         Self::ms(&Spread { median: m.median_ms, p90: m.p90_ms, mad: m.mad_ms, count: m.rounds })

@@ -10,6 +10,7 @@ use crate::model::{Architecture, from_safetensors};
 use crate::run::{Config, origin, records, snapshot};
 use crate::search::Budget;
 use crate::space::{Space, Supernet};
+use crate::tune::Tuned;
 use std::sync::OnceLock;
 
 /// A format.
@@ -36,6 +37,7 @@ pub static FORMATS: &[Format] = &[
     Format { name: "records", reads: |bytes| text(bytes).is_some_and(|text| records::reads_lines(text) > 0) },
     Format { name: "checkpoint", reads: |bytes| snapshot::reads_checkpoint(&network().1, bytes) },
     Format { name: "latency_table", reads: |bytes| text(bytes).is_some_and(|text| Table::from_json(text).is_ok()) },
+    Format { name: "tuning", reads: |bytes| Tuned::from_json(bytes).is_ok() },
     Format { name: "architecture", reads: architecture },
     Format { name: "weights", reads: |bytes| from_safetensors(&network().1, bytes).is_ok() },
     Format { name: "onnx", reads: evaluate::reads_onnx },

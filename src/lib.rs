@@ -18,6 +18,7 @@ pub mod graph; // a network lowered to launches
 pub mod task; // what is learned, and how well
 pub mod train; // a graph and images become weights
 pub mod latency; // measured on the device: operations into a table, whole networks
+pub mod tune; // tile sizes found by measuring, kept for a device
 pub mod search; // strategies over a space, a score and a cost
 pub mod model; // a network that exists, as files
 pub mod export; // a network leaves home

@@ -2,6 +2,7 @@
 
 use super::terminal::{Progress, duration, print_result};
 use crate::run::{Environment, Event, Listener, RunError, RunResult, Stop};
+use crate::tune::cache_folder;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,14 @@ impl Output {
     pub(super) fn is_json(&self) -> bool {
         self.json
     }
+}
+
+/// The option of what takes tile sizes.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct NoTune {
+    /// Take the usual tile sizes of kernels, not those that `netadapt-bench tune` kept for this device.
+    #[arg(long, global = true)]
+    pub(super) no_tune: bool,
 }
 
 /// Seconds between two tries to write to a full disk.
@@ -76,6 +85,12 @@ impl Attended {
         };
         let environment = Environment { stop, patience: Arc::new(patience), ..Environment::default() };
         Ok(Self { environment, json: output.json, quiet: output.quiet })
+    }
+
+    /// With the tile sizes that were found for this device, where that is wanted.
+    pub(super) fn tuned(mut self, wanted: bool) -> Self {
+        self.environment.tunings = cache_folder().filter(|_| wanted);
+        self
     }
 
     /// Carries out what tells of its progress, in the form that was asked for.

@@ -1,6 +1,6 @@
 //! `netadapt search`.
 
-use super::attended::{Attended, Output};
+use super::attended::{Attended, NoTune, Output};
 use crate::run::{self, Comparison, Config, FinalStart, StrategyKind};
 use crate::search::Budget;
 use clap::ValueEnum;
@@ -57,6 +57,8 @@ pub(super) struct Args {
     /// Take the times of operations from this table, which `netadapt latency build` has made on this device.
     #[arg(long, value_name = "TABLE")]
     latency: Option<PathBuf>,
+    #[command(flatten)]
+    tune: NoTune,
     #[command(flatten)]
     output: Output,
 }
@@ -154,7 +156,7 @@ fn free_folder(space: &str) -> PathBuf {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let attended = Attended::new(&args.output)?;
+    let attended = Attended::new(&args.output)?.tuned(!args.tune.no_tune);
     let config = args.config()?;
     attended.carry_on(&config.out, |environment, listener| run::search(&config, environment, listener))
 }

@@ -55,7 +55,7 @@ fn short(hash: &str) -> String {
 }
 
 /// SHA-256 over the names and texts of all kernels.
-fn shaders() -> String {
+pub(crate) fn shaders() -> String {
     let mut sum = Sha256::new();
     for kernel in kernels::ALL {
         sum.update(kernel.name);

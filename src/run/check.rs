@@ -40,7 +40,7 @@ pub fn check_table(
     environment: &Environment,
     listener: &mut dyn Listener,
 ) -> Result<Check, RunError> {
-    let ground = Ground::new(request, environment)?;
+    let ground = Ground::new(request, environment, listener)?;
     let table = build(&ground, &request.out, environment, listener)?.table;
     let Ground { space, net, gpu, tuning, batch } = &ground;
     let whole = lower(net, &net.full());

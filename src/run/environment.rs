@@ -4,6 +4,7 @@ use super::folder::Patience;
 use super::stop::Stop;
 use crate::disk::{Disk, SystemDisk};
 use crate::gpu::{Gpu, GpuError, Options};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Opens the device of this number in `netadapt devices`, or the best; is asked again when it was lost.
@@ -14,6 +15,8 @@ pub type OpenDevice = Arc<dyn Fn(Option<usize>) -> Result<Gpu, GpuError> + Send 
 pub struct Environment {
     /// Where its device comes from.
     pub open: OpenDevice,
+    /// The folder that tile sizes of devices are kept below; where there is none, all devices get the usual ones.
+    pub tunings: Option<PathBuf>,
     /// Asks the run to stop.
     pub stop: Stop,
     /// What its folder is written with.
@@ -26,6 +29,7 @@ impl Default for Environment {
     fn default() -> Self {
         Self {
             open: Arc::new(|device| Gpu::open(Options { device, portable: false })),
+            tunings: None,
             stop: Stop::default(),
             disk: Arc::new(SystemDisk),
             patience: Arc::new(|_| false),

@@ -5,6 +5,7 @@
 mod config; // what a run was asked to do
 mod environment; // device, disk, a wish to stop
 mod prepare; // device, images, super-network
+mod variants; // tile sizes of the kernels
 pub(crate) mod origin; // what it was started with, for one that goes on
 mod search; // the run itself, and on from where it was stopped
 mod training; // trainings, with checkpoints

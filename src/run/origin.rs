@@ -16,6 +16,7 @@ use serde_json::Value;
 use std::path::Path;
 
 const STARTED: &str = "state/started.json";
+const ENV: &str = "env.json";
 
 impl DataRecord {
     /// Refuses images that are not those of this record, and says what differs.
@@ -57,7 +58,7 @@ pub(crate) fn reads_started(bytes: &[u8]) -> bool {
 
 /// Whether this is `env.json` or `data.json` of a run, for `formats`.
 pub(crate) fn reads_surroundings(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<Env>(bytes).is_ok_and(|env| env.tuning.is_usable())
+    serde_json::from_slice::<Env>(bytes).is_ok_and(|env| env.usable().is_ok())
         || serde_json::from_slice::<DataRecord>(bytes).is_ok()
 }
 
@@ -67,6 +68,13 @@ pub(super) struct Env {
     pub(super) adapter: Adapter,
     version: String,
     pub(super) tuning: Tuning,
+}
+
+impl Env {
+    /// What was read, if kernels can be run so.
+    fn usable(self) -> Result<Self, String> {
+        if self.tuning.is_usable() { Ok(self) } else { Err("the tuning is none that a kernel can have".into()) }
+    }
 }
 
 /// `data.json`.
@@ -161,13 +169,26 @@ pub(super) fn write(folder: &Folder, config: &Config, prepared: &Prepared) -> Re
     Ok(())
 }
 
+/// `env.json` of the run in this folder, if it has one.
+///
+/// # Errors
+/// `FolderError` where it is damaged.
+pub(super) fn env_beside(folder: &Path) -> Result<Option<Env>, RunError> {
+    let env: Env = match read_json(folder, ENV) {
+        Ok(env) => env,
+        Err(FolderError::NoRun { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    env.usable().map_err(|reason| FolderError::Damaged { path: folder.join(ENV), reason }.into()).map(Some)
+}
+
 pub(super) fn write_env(folder: &Folder, prepared: &Prepared) -> Result<(), RunError> {
     let env = Env {
         adapter: prepared.gpu.adapter().clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         tuning: prepared.tuning,
     };
-    Ok(folder.write_json("env.json", &env)?)
+    Ok(folder.write_json(ENV, &env)?)
 }
 
 /// The configuration in a run's folder, and what else it was started with; `None` where the run was killed
@@ -188,10 +209,7 @@ pub(super) fn read(folder: &Folder) -> Result<(Config, Option<(Space, Env)>), Ru
     if !changes.is_empty() {
         return Err(RunError::Changed { what: "config.toml", changes: changes.join(", ") });
     }
-    let env: Env = folder.read_json("env.json")?;
-    if !env.tuning.is_usable() {
-        return Err(folder.damaged("env.json", "the tuning is none that a kernel can have").into());
-    }
+    let env = folder.read_json::<Env>(ENV)?.usable().map_err(|reason| folder.damaged(ENV, &reason))?;
     Ok((config, Some((started.space, env))))
 }
 

@@ -1,10 +1,11 @@
 //! Device, images and super-network: what every step of a run works on.
 
 use super::config::Config;
-use super::environment::OpenDevice;
+use super::environment::Environment;
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
-use super::origin::source;
+use super::origin::{Env, source};
+use super::variants;
 use crate::data::{self, Dataset, Format, Images, Normalisation};
 use crate::gpu::Gpu;
 use crate::graph::{Graph, lower};
@@ -56,14 +57,20 @@ pub(super) fn space(config: &Config) -> Result<(Space, u32), RunError> {
     Ok((space, size))
 }
 
-/// Opens the device, unless one is given, and reads the images, for a space at a size.
+/// Opens the device, unless one is given, and reads the images, for a space at a size. Tile sizes of the kernels
+/// are those that the run was begun with on the same device, if it was.
 pub(super) fn prepare(
     config: &Config,
     (space, size): (Space, u32),
-    open: &OpenDevice,
+    environment: &Environment,
+    begun: Option<&Env>,
     listener: &mut dyn Listener,
 ) -> Result<Prepared, RunError> {
-    let gpu = open(config.device)?;
+    let gpu = (environment.open)(config.device)?;
+    let tuning = match begun.filter(|env| env.adapter == *gpu.adapter()) {
+        Some(env) => env.tuning,
+        None => variants::of_new_run(config, &gpu, environment, listener)?,
+    };
     if gpu.adapter().is_software() {
         let text = format!("{} is a software adapter: latencies are this processor's, not a GPU's", gpu.adapter());
         listener.event(&Event::Note { text });
@@ -94,7 +101,6 @@ pub(super) fn prepare(
     let net = space.supernet(size, channels, dataset.classes.len() as u32);
     let graph = lower(&net, &net.full());
     let normalisation = train.statistics();
-    let tuning = Tuning::for_adapter(gpu.adapter());
     let steps_in_flight = STEPS_IN_FLIGHT;
     Ok(Prepared { gpu, tuning, space, net, graph, dataset, train, holdout, test, normalisation, steps_in_flight })
 }

@@ -39,7 +39,7 @@ const RESULTS: &str = "training,epoch,epochs,loss,accuracy,learning_rate";
 pub fn search(config: &Config, environment: Environment, listener: &mut dyn Listener) -> Result<RunResult, RunError> {
     let space = space(config)?;
     Folder::refuse_occupied(&config.out)?;
-    let prepared = prepare(config, space, &environment.open, listener)?;
+    let prepared = prepare(config, space, &environment, None, listener)?;
     if let Some(run) = &config.from {
         origin::source(run)?.check_data(&prepared)?;
     }
@@ -63,17 +63,15 @@ pub fn resume(path: &Path, environment: Environment, listener: &mut dyn Listener
     let (config, started) = origin::read(&folder)?;
     let attempts = Attempts { config: &config, folder: &folder, environment: &environment };
     let Some((recorded, env)) = started else {
-        let prepared = prepare(&config, space(&config)?, &environment.open, listener)?;
+        let prepared = prepare(&config, space(&config)?, &environment, None, listener)?;
         origin::write(&folder, &config, &prepared)?;
         return attempts.run(prepared, listener);
     };
     let size = config.size.unwrap_or(recorded.size);
     recorded.validate_size("state/started.json", size)?;
-    let mut prepared = prepare(&config, (recorded, size), &environment.open, listener)?;
+    let prepared = prepare(&config, (recorded, size), &environment, Some(&env), listener)?;
     origin::check_data(&folder, &prepared)?;
-    if *prepared.gpu.adapter() == env.adapter {
-        prepared.tuning = env.tuning;
-    } else {
+    if *prepared.gpu.adapter() != env.adapter {
         let text = format!(
             "the run began on {} and goes on on {}: the last bits of its numbers may differ",
             env.adapter,

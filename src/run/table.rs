@@ -7,6 +7,7 @@ use super::environment::Environment;
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
 use super::folder::FolderError;
+use super::variants;
 use crate::disk::write_whole;
 use crate::gpu::Gpu;
 use crate::kernels::Tuning;
@@ -57,13 +58,17 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    pub(super) fn new(request: &TableRequest, environment: &Environment) -> Result<Self, RunError> {
+    pub(super) fn new(
+        request: &TableRequest,
+        environment: &Environment,
+        listener: &mut dyn Listener,
+    ) -> Result<Self, RunError> {
         let space = Space::open(&request.space)?;
         let size = request.size.unwrap_or(space.size);
         space.validate_size(&request.space, size)?;
         let net = space.supernet(size, request.channels, request.classes);
         let gpu = (environment.open)(request.device)?;
-        let tuning = Tuning::for_adapter(gpu.adapter());
+        let tuning = variants::for_device(&gpu, environment, listener);
         let batch = request.batch.unwrap_or(space.search.latency_batch);
         Ok(Self { space, net, gpu, tuning, batch })
     }
@@ -79,7 +84,7 @@ pub fn build_table(
     environment: &Environment,
     listener: &mut dyn Listener,
 ) -> Result<BuiltTable, RunError> {
-    build(&Ground::new(request, environment)?, &request.out, environment, listener)
+    build(&Ground::new(request, environment, listener)?, &request.out, environment, listener)
 }
 
 /// The same on ground that is there.

@@ -8,7 +8,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 fn netadapt(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_netadapt")).args(arguments).output().expect("the program starts")
+    // Not the tile sizes that whoever runs the tests has kept.
+    let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/no-cache");
+    Command::new(env!("CARGO_BIN_EXE_netadapt"))
+        .env("NETADAPT_CACHE", cache)
+        .args(arguments)
+        .output()
+        .expect("the program starts")
 }
 
 /// The program must end with `code` and a message that has all of `words`, and never panic.
@@ -189,7 +195,12 @@ fn devices_are_listed() {
 }
 
 fn bench(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_netadapt-bench")).args(arguments).output().expect("the program starts")
+    let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/no-cache");
+    Command::new(env!("CARGO_BIN_EXE_netadapt-bench"))
+        .env("NETADAPT_CACHE", cache)
+        .args(arguments)
+        .output()
+        .expect("the program starts")
 }
 
 /// Two networks in turn: the smaller one is the faster one, and the last line is an object that says so.

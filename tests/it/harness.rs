@@ -8,6 +8,7 @@ use netadapt::check::{Fault, Outcome, Setting};
 use netadapt::gpu::{Gpu, Options};
 use netadapt::kernels::Tuning;
 use netadapt::reference::Array;
+use netadapt::tune::Knob;
 use std::sync::OnceLock;
 
 /// The device that all tests of this process share.
@@ -23,8 +24,22 @@ pub(crate) fn portable() -> &'static Gpu {
     GPU.get_or_init(|| Gpu::open(options).expect("these tests need an adapter; a software one will do"))
 }
 
-/// Every kernel is run with all of these: tile sizes may not change the meaning.
-pub(crate) fn settings() -> [(&'static str, Setting<'static>); 3] {
+/// Tile sizes as a GPU usually has them.
+pub(crate) fn of_gpus() -> Tuning {
+    Tuning {
+        lanes: 64,
+        conv_pixels: 4,
+        conv_quads: 2,
+        weight_rows: 8,
+        pixels: 4,
+        reduction: 16384,
+        weight_groups: 2048,
+    }
+}
+
+/// Every kernel is run with all of these: tile sizes may not change the meaning. With `NETADAPT_LONG=1` with all that
+/// may be tried when a device is tuned.
+pub(crate) fn settings() -> Vec<(String, Setting<'static>)> {
     let narrow = Tuning {
         lanes: 64,
         conv_pixels: 2,
@@ -43,11 +58,20 @@ pub(crate) fn settings() -> [(&'static str, Setting<'static>); 3] {
         reduction: 7,
         weight_groups: 3,
     };
-    [
-        ("own tuning", Setting { gpu: gpu(), tuning: Tuning::for_adapter(gpu().adapter()) }),
-        ("narrow tiles", Setting { gpu: gpu(), tuning: narrow }),
-        ("wide tiles, WebGPU's default limits", Setting { gpu: portable(), tuning: wide }),
-    ]
+    let own = Tuning::for_adapter(gpu().adapter());
+    let mut settings = vec![
+        ("own tuning".to_owned(), Setting { gpu: gpu(), tuning: own }),
+        ("narrow tiles".to_owned(), Setting { gpu: gpu(), tuning: narrow }),
+        ("wide tiles, WebGPU's default limits".to_owned(), Setting { gpu: portable(), tuning: wide }),
+    ];
+    if std::env::var_os("NETADAPT_LONG").is_some() {
+        for (knob, start) in Knob::ALL.into_iter().flat_map(|knob| [(knob, own), (knob, of_gpus())]) {
+            let candidates = knob.candidates(&start).into_iter();
+            let named = |tuning| (format!("{knob} {}", knob.value(&tuning)), Setting { gpu: gpu(), tuning });
+            settings.extend(candidates.map(named));
+        }
+    }
+    settings
 }
 
 /// Panics with the differences.

@@ -9,11 +9,13 @@ use netadapt::data::Normalisation;
 use netadapt::export;
 use netadapt::formats::{self, FORMATS};
 use netadapt::graph::{initial_weights, lower};
+use netadapt::kernels::Tuning;
 use netadapt::model::{Architecture, Network, to_safetensors};
 use netadapt::rng::{Purpose, stream};
 use netadapt::run::{self, Config, Environment, RunError, Stop};
 use netadapt::space::Space;
 use netadapt::space::spec::PRESETS;
+use netadapt::tune::{Knob, Trial, Tuned};
 use rand::{Rng, RngExt};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -134,6 +136,15 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     export::write(gpu(), network, &export::Facts::default(), &options, &export).expect("it is written");
     let of_export = |name: &str| std::fs::read(export.join(name)).expect("a file of the export");
     let (_, tiny) = formats::network();
+    let trial = Trial {
+        knob: Knob::Pixels,
+        value: "4".into(),
+        from: "8".into(),
+        ratio: Some(0.9),
+        taken: true,
+        fault: Some("it differs".into()),
+    };
+    let tuned = Tuned::new(gpu(), "2026-11-25".into(), Tuning::for_adapter(gpu().adapter()), vec![trial]);
     vec![
         ("space", PRESETS[1].1.as_bytes().to_vec()),
         ("budget", b"8.5ms".to_vec()),
@@ -143,6 +154,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("records", [of_run("measurements.jsonl"), of_run("state/scores.jsonl")].concat()),
         ("checkpoint", of_run(&checkpoint)),
         ("latency_table", std::fs::read(table).expect("a file of the run")),
+        ("tuning", serde_json::to_vec(&tuned).expect("it is plain data")),
         ("architecture", described),
         ("weights", to_safetensors(tiny, &initial_weights(tiny, 0), HashMap::new()).expect("they fit")),
         ("onnx", of_export("model.onnx")),

@@ -18,4 +18,5 @@ mod scene; // images and a space that train in a second
 mod search; // strategies on fakes
 mod shaders; // every WGSL file against its host and the back ends; needs no device
 mod supernet; // masked equals extracted, forward and backward
+mod tune; // tile sizes found, kept, taken by runs
 mod tidy; // rules of the house that a machine can check

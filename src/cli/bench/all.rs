@@ -4,14 +4,15 @@ use super::outcome::{Outcome, object};
 use super::peer::Peer;
 use super::{device, kernels, step};
 use crate::gpu::Gpu;
+use crate::kernels::Tuning;
 
 /// Bounds, kernels with and without widths drawn, and training steps: what a few minutes tell.
-pub(super) fn measure(gpu: &Gpu, mut peer: Option<&mut Peer>) -> anyhow::Result<Outcome> {
-    let bounds = device::measure(gpu)?;
+pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, mut peer: Option<&mut Peer>) -> anyhow::Result<Outcome> {
+    let bounds = device::measure(gpu, tuning)?;
     let json = object(serde_json::json!({ "adapter": gpu.adapter(), "device": bounds }));
     let mut all = Outcome { json, ..device::outcome(&bounds) };
     let Outcome { json, lines, quantities } =
-        kernels::measure(gpu, &bounds, &kernels::Args::everything(), peer.as_deref_mut())?;
+        kernels::measure(gpu, tuning, &bounds, &kernels::Args::everything(), peer.as_deref_mut())?;
     // The first line of each is the device again.
     all.lines.extend(lines.into_iter().skip(1));
     all.quantities.extend(quantities);
@@ -22,7 +23,7 @@ pub(super) fn measure(gpu: &Gpu, mut peer: Option<&mut Peer>) -> anyhow::Result<
     };
     let mut objects = Vec::new();
     for args in &steps {
-        let Outcome { json, lines, quantities } = step::measure(gpu, args, peer.as_deref_mut())?;
+        let Outcome { json, lines, quantities } = step::measure(gpu, tuning, args, peer.as_deref_mut())?;
         all.lines.extend(lines.into_iter().skip(1));
         all.quantities.extend(quantities);
         objects.push(serde_json::Value::Object(json));

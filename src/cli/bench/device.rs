@@ -8,8 +8,8 @@ use crate::run::RunError;
 use std::collections::BTreeMap;
 
 /// Measures the device's bounds.
-pub(super) fn measure(gpu: &Gpu) -> anyhow::Result<Device> {
-    Ok(latency::device(gpu, &Tuning::for_adapter(gpu.adapter())).map_err(RunError::from)?)
+pub(super) fn measure(gpu: &Gpu, tuning: &Tuning) -> anyhow::Result<Device> {
+    Ok(latency::device(gpu, tuning).map_err(RunError::from)?)
 }
 
 /// The bounds on one screen.

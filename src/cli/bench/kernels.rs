@@ -39,8 +39,13 @@ impl Args {
 ///
 /// # Errors
 /// What the device or the peer says, or that nothing has such a name.
-pub(super) fn measure(gpu: &Gpu, device: &Device, args: &Args, mut peer: Option<&mut Peer>) -> anyhow::Result<Outcome> {
-    let tuning = Tuning::for_adapter(gpu.adapter());
+pub(super) fn measure(
+    gpu: &Gpu,
+    tuning: &Tuning,
+    device: &Device,
+    args: &Args,
+    mut peer: Option<&mut Peer>,
+) -> anyhow::Result<Outcome> {
     let images = args.batch.unwrap_or(if gpu.adapter().is_software() { 32 } else { 256 });
     let mut rows = Vec::new();
     for layer in LAYERS {
@@ -57,7 +62,7 @@ pub(super) fn measure(gpu: &Gpu, device: &Device, args: &Args, mut peer: Option<
                 None
             })
         };
-        let times = layer_kernels(gpu, &tuning, device, layer, options, &wanted, &mut beside);
+        let times = layer_kernels(gpu, tuning, device, layer, options, &wanted, &mut beside);
         rows.extend(times.map_err(RunError::from)?);
         if let Some(error) = fault {
             return Err(error);

@@ -7,6 +7,7 @@ mod model; // networks that exist
 mod outcome; // a result: printed, kept, compared
 mod peer; // another framework, in turn
 mod step; // a training step, kernel by kernel
+mod tune; // tile sizes, measured and kept
 
 use clap::{Parser, Subcommand};
 
@@ -32,18 +33,27 @@ enum Command {
     Model(model::Args),
     /// A training step of a space's largest network: time, time with widths drawn, the share of each kernel.
     Step(step::Args),
+    /// Find this device's tile sizes by measuring, and keep them: searches and measurements take them from then on.
+    Tune(tune::Args),
 }
 
 pub(super) fn run(Args { command, common }: Args) -> anyhow::Result<()> {
     let gpu = common.open()?;
     let mut peer = common.peer(&gpu)?;
     let peer = peer.as_mut();
+    if let Command::Tune(args) = &command {
+        let (tuning, outcome) = tune::measure(&gpu, args)?;
+        return common.finish("tune", &gpu, &tuning, outcome);
+    }
+    let tuning = common.tuning(&gpu);
+    let bounds = || device::measure(&gpu, &tuning);
     let (name, outcome) = match command {
-        Command::Device => ("device", device::outcome(&device::measure(&gpu)?)),
-        Command::Kernels(args) => ("kernels", kernels::measure(&gpu, &device::measure(&gpu)?, &args, peer)?),
-        Command::Model(args) => ("model", model::measure(&gpu, &args)?),
-        Command::Step(args) => ("step", step::measure(&gpu, &args, peer)?),
-        Command::All => ("all", all::measure(&gpu, peer)?),
+        Command::Device => ("device", device::outcome(&bounds()?)),
+        Command::Kernels(args) => ("kernels", kernels::measure(&gpu, &tuning, &bounds()?, &args, peer)?),
+        Command::Model(args) => ("model", model::measure(&gpu, &tuning, &args)?),
+        Command::Step(args) => ("step", step::measure(&gpu, &tuning, &args, peer)?),
+        Command::All => ("all", all::measure(&gpu, &tuning, peer)?),
+        Command::Tune(_) => unreachable!("it is done above"),
     };
-    common.finish(name, &gpu, outcome)
+    common.finish(name, &gpu, &tuning, outcome)
 }

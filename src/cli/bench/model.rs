@@ -30,12 +30,12 @@ pub(super) struct Args {
 const ROUNDS: u32 = 9;
 
 /// Times one network by layers, or two in turn.
-pub(super) fn measure(gpu: &Gpu, args: &Args) -> anyhow::Result<Outcome> {
+pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args) -> anyhow::Result<Outcome> {
     let a = architecture(&args.a)?;
     let batch = args.batch.unwrap_or(a.space.search.latency_batch);
-    let first = deployed(gpu, &args.a, &a, batch)?;
+    let first = deployed(gpu, tuning, &args.a, &a, batch)?;
     let Some(path) = &args.b else { return one(gpu, &args.a, first, batch, args.seconds) };
-    let second = deployed(gpu, path, &architecture(path)?, batch)?;
+    let second = deployed(gpu, tuning, path, &architecture(path)?, batch)?;
     let measured = alternate(gpu, &[&first, &second], args.seconds).map_err(RunError::from)?;
     Ok(two(gpu, [&args.a, path], [measured[0], measured[1]], batch))
 }
@@ -45,12 +45,17 @@ fn architecture(path: &Path) -> anyhow::Result<Architecture> {
 }
 
 /// A network's launches; its latency does not depend on its weights, which need not be there.
-fn deployed(gpu: &Gpu, path: &Path, architecture: &Architecture, batch: u32) -> anyhow::Result<Program> {
+fn deployed(
+    gpu: &Gpu,
+    tuning: &Tuning,
+    path: &Path,
+    architecture: &Architecture,
+    batch: u32,
+) -> anyhow::Result<Program> {
     let (net, arch) = architecture.build().with_context(|| path.display().to_string())?;
     let graph = lower(&net, &arch);
     let weights = initial_weights(&graph, 0);
-    let tuning = Tuning::for_adapter(gpu.adapter());
-    let deployed = Deployed::new(gpu, &graph, &weights, &net.shapes(&arch), &tuning, batch).map_err(RunError::from)?;
+    let deployed = Deployed::new(gpu, &graph, &weights, &net.shapes(&arch), tuning, batch).map_err(RunError::from)?;
     Ok(deployed.into_program())
 }
 

@@ -1,11 +1,14 @@
 //! What a measurement came to: for people, for programs, for comparison with a later one.
 
 use super::peer::{self, Peer};
+use crate::cli::attended::NoTune;
 use crate::disk::{Disk, SystemDisk, write_whole};
 use crate::gpu::{Adapter, Gpu, Options};
+use crate::kernels::Tuning;
 use crate::latency::{Measurement, Spread};
 use crate::model::read;
 use crate::run::{RunError, date};
+use crate::tune::{Found, cache_folder, find};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,6 +22,8 @@ pub(super) struct Common {
     /// Print one JSON object.
     #[arg(long, global = true)]
     json: bool,
+    #[command(flatten)]
+    tune: NoTune,
     /// Keep the result below this folder, in one of the date and the device.
     #[arg(long, global = true, value_name = "DIR", num_args = 0..=1, default_missing_value = "benches/runs")]
     save: Option<PathBuf>,
@@ -112,6 +117,22 @@ impl Common {
         Ok(Gpu::open(Options { device: self.device, portable: false }).map_err(RunError::from)?)
     }
 
+    /// The device's tile sizes: those that were kept for it, unless they are not wanted; said on stderr.
+    pub(super) fn tuning(&self, gpu: &Gpu) -> Tuning {
+        let usual = Tuning::for_adapter(gpu.adapter());
+        match cache_folder().filter(|_| !self.tune.no_tune).map(|folder| find(&folder, gpu)) {
+            None | Some(Found::Nothing) => usual,
+            Some(Found::Tuned(tuned, path)) => {
+                eprintln!("tile sizes as tuned on {}, kept in {}", tuned.date, path.display());
+                tuned.tuning
+            }
+            Some(Found::Unusable(path, reason)) => {
+                eprintln!("{} is no tuning of this device: {reason}; taking the usual tile sizes", path.display());
+                usual
+            }
+        }
+    }
+
     /// The framework that was asked for.
     pub(super) fn peer(&self, gpu: &Gpu) -> anyhow::Result<Option<Peer>> {
         self.peer.map(|name| Peer::start(name, !gpu.adapter().is_software())).transpose()
@@ -121,7 +142,8 @@ impl Common {
     ///
     /// # Errors
     /// Where a file cannot be read or written.
-    pub(super) fn finish(&self, name: &str, gpu: &Gpu, mut outcome: Outcome) -> anyhow::Result<()> {
+    pub(super) fn finish(&self, name: &str, gpu: &Gpu, tuning: &Tuning, mut outcome: Outcome) -> anyhow::Result<()> {
+        outcome.json.insert("tuning".into(), serde_json::json!(tuning));
         let baseline: Option<Saved> = self.baseline.as_deref().map(saved).transpose()?;
         let words = baseline.map(|old| compare(&old, gpu.adapter(), &outcome.quantities));
         if let Some(words) = &words {

@@ -40,7 +40,7 @@ impl Args {
 ///
 /// # Errors
 /// What the space, the device or the peer says.
-pub(super) fn measure(gpu: &Gpu, args: &Args, mut peer: Option<&mut Peer>) -> anyhow::Result<Outcome> {
+pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args, mut peer: Option<&mut Peer>) -> anyhow::Result<Outcome> {
     let Args { space: name, size, batch, rounds } = args;
     let space = Space::open(name).map_err(RunError::from)?;
     let size = size.unwrap_or(space.size);
@@ -55,7 +55,7 @@ pub(super) fn measure(gpu: &Gpu, args: &Args, mut peer: Option<&mut Peer>) -> an
         rule: Rule::Sgd { momentum: settings.momentum, decay: settings.weight_decay },
         smoothing: settings.label_smoothing,
         statistics: BatchStatistics::OfBatch,
-        tuning: Tuning::for_adapter(gpu.adapter()),
+        tuning: *tuning,
     };
     let held_before = gpu.held_bytes();
     let training = Training::new(gpu, graph, options).map_err(RunError::from)?;

@@ -1,7 +1,7 @@
 //! `netadapt latency build`.
 
 use super::Images;
-use crate::cli::attended::{Attended, Output};
+use crate::cli::attended::{Attended, NoTune, Output};
 use crate::run::{TableRequest, build_table};
 use std::path::{Path, PathBuf};
 
@@ -39,12 +39,14 @@ pub(super) struct Args {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
+    tune: NoTune,
+    #[command(flatten)]
     output: Output,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let request = args.which.request();
-    let attended = Attended::new(&args.output)?;
+    let attended = Attended::new(&args.output)?.tuned(!args.tune.no_tune);
     let built = attended.attend(|environment, listener| build_table(&request, &environment, listener))?;
     let (entries, path) = (built.table.entries.len(), request.out.display());
     if args.output.is_json() {

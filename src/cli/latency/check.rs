@@ -1,7 +1,7 @@
 //! `netadapt latency check`.
 
 use super::build::Which;
-use crate::cli::attended::{Attended, Output};
+use crate::cli::attended::{Attended, NoTune, Output};
 use crate::run::check_table;
 
 /// Options of `netadapt latency check`.
@@ -13,12 +13,14 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     networks: u32,
     #[command(flatten)]
+    tune: NoTune,
+    #[command(flatten)]
     output: Output,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let request = args.which.request();
-    let attended = Attended::new(&args.output)?;
+    let attended = Attended::new(&args.output)?.tuned(!args.tune.no_tune);
     let check =
         attended.attend(|environment, listener| check_table(&request, args.networks, &environment, listener))?;
     if args.output.is_json() {

@@ -1,0 +1,177 @@
+//! What of the tile sizes may be tried, and what it is tried on.
+
+use crate::kernels::{Tuning, conv, depthwise, excite, norm, pool, reduce};
+use crate::latency::Layer;
+use serde::{Deserialize, Serialize};
+
+/// Numbers of `Tuning` that are chosen together, in the order in which they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Knob {
+    /// Invocations of a workgroup.
+    Lanes,
+    /// Pixels times quads that an invocation of a dense convolution owns.
+    ConvTile,
+    /// Lanes over rows of the weights in their gradient.
+    WeightRows,
+    /// Workgroups that a gradient of weights is split into.
+    WeightGroups,
+    /// Pixels that an invocation of an element-wise kernel owns.
+    Pixels,
+    /// Invocations that a reduction is split into.
+    Reduction,
+}
+
+impl std::fmt::Display for Knob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Lanes => "lanes",
+            Self::ConvTile => "conv-tile",
+            Self::WeightRows => "weight-rows",
+            Self::WeightGroups => "weight-groups",
+            Self::Pixels => "pixels",
+            Self::Reduction => "reduction",
+        })
+    }
+}
+
+impl std::str::FromStr for Knob {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = || Self::ALL.map(|knob| knob.to_string()).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|knob| knob.to_string() == text)
+            .ok_or_else(|| format!("`{text}` is nothing to tune; there are {}", names()))
+    }
+}
+
+/// Accumulators of an invocation of a dense convolution at least: fewer read more than they compute.
+const LEAST_TILE: u32 = 4;
+/// And at most, as `Tuning::is_usable` has it.
+const MOST_TILE: u32 = 32;
+
+const CONV_3X3: Layer = Layer::Conv { kernel: 3, stride: 1, size: 16, channels: 64, filters: 64 };
+const CONV_3X3_WIDE: Layer = Layer::Conv { kernel: 3, stride: 1, size: 8, channels: 128, filters: 128 };
+const CONV_1X1: Layer = Layer::Conv { kernel: 1, stride: 1, size: 16, channels: 96, filters: 24 };
+const CONV_1X1_WIDE: Layer = Layer::Conv { kernel: 1, stride: 1, size: 16, channels: 128, filters: 128 };
+const DEPTHWISE_3X3: Layer = Layer::Depthwise { kernel: 3, stride: 1, size: 32, channels: 32 };
+const DEPTHWISE_5X5: Layer = Layer::Depthwise { kernel: 5, stride: 1, size: 16, channels: 96 };
+const NORM: Layer = Layer::Norm { size: 32, channels: 64, residual: false };
+const NORM_SMALL: Layer = Layer::Norm { size: 8, channels: 256, residual: false };
+const EXCITE: Layer = Layer::Excite { size: 16, channels: 96 };
+const POOL: Layer = Layer::Pool { size: 16, channels: 96 };
+
+impl Knob {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Lanes, Self::ConvTile, Self::WeightRows, Self::WeightGroups, Self::Pixels, Self::Reduction];
+
+    /// Whether the kernel of this name runs otherwise with another value.
+    pub fn affects(self, kernel: &str) -> bool {
+        let dense = [&conv::FORWARD, &conv::BACKWARD_DATA];
+        let weights = [&conv::BACKWARD_WEIGHT, &depthwise::BACKWARD_WEIGHT, &reduce::SUM];
+        let strips = [&depthwise::FORWARD, &depthwise::BACKWARD_DATA];
+        let elementwise = [&norm::APPLY, &norm::BACKWARD_APPLY, &excite::FORWARD, &excite::BACKWARD, &pool::BACKWARD];
+        let reductions = [&norm::STATISTICS, &norm::MOMENTS, &norm::BACKWARD_REDUCE, &norm::BACKWARD_AFFINE];
+        let is_of = |kernels: &[&crate::gpu::Kernel]| kernels.iter().any(|other| other.name == kernel);
+        match self {
+            Self::Lanes => true,
+            Self::ConvTile => is_of(&dense),
+            Self::WeightRows => kernel == conv::BACKWARD_WEIGHT.name || kernel == reduce::SUM.name,
+            Self::WeightGroups => is_of(&weights),
+            Self::Pixels => is_of(&elementwise) || is_of(&strips),
+            Self::Reduction => is_of(&reductions) || is_of(&strips),
+        }
+    }
+
+    /// Layers of real networks whose kernels say which value is best.
+    pub(super) fn layers(self) -> &'static [Layer] {
+        match self {
+            Self::Lanes => &[CONV_3X3, CONV_1X1, DEPTHWISE_5X5, NORM],
+            Self::ConvTile => &[CONV_3X3, CONV_3X3_WIDE, CONV_1X1, CONV_1X1_WIDE],
+            Self::WeightRows => &[CONV_3X3, CONV_1X1, CONV_1X1_WIDE],
+            Self::WeightGroups => &[CONV_3X3, CONV_1X1, CONV_1X1_WIDE, DEPTHWISE_5X5],
+            Self::Pixels => &[NORM, NORM_SMALL, EXCITE, POOL, DEPTHWISE_3X3, DEPTHWISE_5X5],
+            Self::Reduction => &[NORM, NORM_SMALL, DEPTHWISE_3X3, DEPTHWISE_5X5],
+        }
+    }
+
+    /// Its value, for people.
+    pub fn value(self, tuning: &Tuning) -> String {
+        match self {
+            Self::Lanes => tuning.lanes.to_string(),
+            Self::ConvTile => format!("{}x{}", tuning.conv_pixels, tuning.conv_quads),
+            Self::WeightRows => tuning.weight_rows.to_string(),
+            Self::WeightGroups => tuning.weight_groups.to_string(),
+            Self::Pixels => tuning.pixels.to_string(),
+            Self::Reduction => tuning.reduction.to_string(),
+        }
+    }
+
+    /// Other values that are worth a try, all else as in `now`.
+    pub fn candidates(self, now: &Tuning) -> Vec<Tuning> {
+        // Halves and doubles, twice each way.
+        let around = |value: u32| [value / 4, value / 2, value * 2, value * 4].into_iter().filter(|value| *value > 0);
+        let tiles = [1, 2, 4, 8].into_iter().flat_map(|pixels| [1, 2, 4, 8].map(|quads| (pixels, quads)));
+        let with = |change: &dyn Fn(&mut Tuning)| {
+            let mut tuning = *now;
+            change(&mut tuning);
+            tuning
+        };
+        let all: Vec<Tuning> = match self {
+            Self::Lanes => around(now.lanes).map(|lanes| with(&|t| t.lanes = lanes)).collect(),
+            Self::ConvTile => tiles
+                .filter(|(pixels, quads)| (LEAST_TILE..=MOST_TILE).contains(&(pixels * quads)))
+                .map(|(pixels, quads)| with(&|t| (t.conv_pixels, t.conv_quads) = (pixels, quads)))
+                .collect(),
+            Self::WeightRows => around(now.weight_rows).map(|rows| with(&|t| t.weight_rows = rows)).collect(),
+            Self::WeightGroups => around(now.weight_groups).map(|groups| with(&|t| t.weight_groups = groups)).collect(),
+            Self::Pixels => around(now.pixels).map(|pixels| with(&|t| t.pixels = pixels)).collect(),
+            Self::Reduction => around(now.reduction).map(|parts| with(&|t| t.reduction = parts)).collect(),
+        };
+        // A workgroup of fewer lanes than eight leaves vector units idle everywhere.
+        let is_sensible = |t: &Tuning| t.is_usable() && t.lanes >= 8 && t.weight_rows <= t.lanes && t != now;
+        all.into_iter().filter(is_sensible).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::ALL;
+
+    const USUAL: Tuning = Tuning {
+        lanes: 8,
+        conv_pixels: 4,
+        conv_quads: 4,
+        weight_rows: 8,
+        pixels: 8,
+        reduction: 256,
+        weight_groups: 24,
+    };
+
+    #[test]
+    fn candidates_change_their_own_knob_only() {
+        for knob in Knob::ALL {
+            let candidates = knob.candidates(&USUAL);
+            assert!(candidates.len() >= 2, "{knob}");
+            for candidate in &candidates {
+                assert!(candidate.is_usable() && knob.value(candidate) != knob.value(&USUAL), "{knob} {candidate:?}");
+                for other in Knob::ALL.into_iter().filter(|other| *other != knob) {
+                    assert_eq!(other.value(candidate), other.value(&USUAL), "{knob}");
+                }
+            }
+            assert_eq!(knob.to_string().parse::<Knob>(), Ok(knob));
+        }
+        assert!("tile".parse::<Knob>().unwrap_err().contains("conv-tile, weight-rows"));
+    }
+
+    #[test]
+    fn every_knob_turns_kernels_that_there_are() {
+        for knob in Knob::ALL {
+            assert!(ALL.iter().any(|kernel| knob.affects(kernel.name)), "{knob}");
+        }
+    }
+}

@@ -227,6 +227,12 @@ impl Gpu {
         self.0.held_bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes that the driver's allocations for this device take, alignment and buffers of its own included, from all of its
+    /// users in this process; none where the driver's memory is not managed by us (Metal).
+    pub fn allocated_bytes(&self) -> Option<u64> {
+        self.device().generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+
     /// The first error that the device reported, if any: nothing computed after it can be trusted.
     pub fn check(&self) -> Result<(), GpuError> {
         if lock(&self.0.fault).error.is_some() {

@@ -11,6 +11,7 @@ mod params; // parameters in one buffer, and prefixes of them
 mod plan; // lifetimes and buffers
 mod memory; // buffers of a session, planned and made
 mod record; // launches of each operation
+mod traffic; // the fewest bytes of a step
 mod session; // programs for training, scoring and deployment
 
 pub use fold::{Folded, Fused, fuse};

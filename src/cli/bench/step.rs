@@ -57,9 +57,14 @@ pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args, mut peer: Option<
         statistics: BatchStatistics::OfBatch,
         tuning: *tuning,
     };
-    let held_before = gpu.held_bytes();
+    gpu.wait().map_err(RunError::from)?;
+    let before = (gpu.held_bytes(), gpu.allocated_bytes());
+    let least_bytes = graph.least_step_bytes(batch, options.rule.moments());
     let training = Training::new(gpu, graph, options).map_err(RunError::from)?;
     training.load(&weights).map_err(RunError::from)?;
+    gpu.wait().map_err(RunError::from)?;
+    let held = gpu.held_bytes() - before.0;
+    let allocated = gpu.allocated_bytes().zip(before.1).map(|(now, before)| now.saturating_sub(before));
 
     let images = vec![0.5; (batch * size * size * 4) as usize];
     let labels: Vec<u32> = (0..batch).map(|n| n % 10).collect();
@@ -105,11 +110,14 @@ pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args, mut peer: Option<
         *sum = (sum.0 + launch.ms.median / 1e3, sum.1 + launch.work.flops, sum.2 + launch.work.bytes);
     }
     let kernels_ms: BTreeMap<_, _> = kernels.iter().map(|(k, (s, ..))| (k, s * 1e3)).collect();
+    let footprint = training.footprint();
+    let moved_bytes: u64 = kernels.values().map(|(.., bytes)| bytes).sum();
     let json = serde_json::json!({
         "adapter": gpu.adapter(), "space": name, "size": size, "batch": batch,
         "full_ms": full_ms, "uniform_widths_ms": drawn_ms, "ratio": ratio, "kernels_ms": kernels_ms,
         "images_per_second": f64::from(batch) * 1e3 / full_ms.median,
-        "macs": net.macs(&net.full()), "footprint": training.footprint(), "held_bytes": gpu.held_bytes() - held_before, "submit_ms": submit_ms,
+        "macs": net.macs(&net.full()), "footprint": footprint, "predicted_bytes": footprint.bytes(), "held_bytes": held, "allocated_bytes": allocated,
+        "moved_bytes": moved_bytes, "least_bytes": least_bytes, "submit_ms": submit_ms,
     });
     let mut outcome = Outcome { json: object(json), ..Outcome::default() };
     let key = format!("step {name} {size}px");
@@ -128,13 +136,22 @@ pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args, mut peer: Option<
         "uniform widths   {:8.1} ms a step (deviation {:.1}), {:.2} of full width",
         drawn_ms.median, drawn_ms.mad, ratio.median
     ));
-    let footprint = training.footprint();
+    let mb = |bytes: u64| bytes as f64 / 1e6;
+    let driver = allocated.map_or_else(String::new, |bytes| {
+        format!("; the driver gave {:.1} MB, {:.3} of it", mb(bytes), bytes as f64 / footprint.bytes() as f64)
+    });
     lines.push(format!(
-        "memory           {:8.1} MB maps, {:.1} MB state, {:.1} MB scratch predicted; {:.1} MB held",
-        footprint.maps as f64 / 1e6,
-        footprint.state as f64 / 1e6,
-        footprint.scratch as f64 / 1e6,
-        (gpu.held_bytes() - held_before) as f64 / 1e6
+        "memory           {:8.1} MB predicted: {:.1} maps, {:.1} state, {:.1} scratch{driver}",
+        mb(footprint.bytes()),
+        mb(footprint.maps),
+        mb(footprint.state),
+        mb(footprint.scratch)
+    ));
+    lines.push(format!(
+        "bytes moved      {:8.1} MB a step, {:.2} times the fewest possible ({:.1} MB)",
+        mb(moved_bytes),
+        moved_bytes as f64 / least_bytes as f64,
+        mb(least_bytes)
     ));
     lines.push(format!(
         "encode + submit  {:8.2} ms, {:.1} % of a step",

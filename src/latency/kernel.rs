@@ -7,6 +7,7 @@ use super::stats::Spread;
 use crate::gpu::{Elapsed, Gpu, GpuError, Program, Work};
 use crate::kernels::Tuning;
 use serde::Serialize;
+use std::time::Instant;
 
 /// A kernel at one shape.
 #[derive(Clone, Debug, Serialize)]
@@ -67,6 +68,8 @@ pub struct KernelOptions {
     pub dropout: bool,
     /// Rounds; medians count.
     pub rounds: u32,
+    /// Seconds that a layer may take, compilation included: fewer rounds then, but one of each kernel at least.
+    pub seconds: f64,
 }
 
 /// What kernels of a device are held against: its rates by the clock that says most. A software adapter's own time is
@@ -132,6 +135,7 @@ pub fn layer_kernels(
     wanted: &dyn Fn(&str) -> bool,
     beside: &mut dyn FnMut(&str) -> Option<f64>,
 ) -> Result<Vec<KernelTime>, GpuError> {
+    let begun = Instant::now();
     let mut recorded = layer.record(gpu, tuning, options.images)?;
     if !recorded.recording.launches().iter().any(|launch| wanted(launch.kernel.name)) {
         return Ok(Vec::new());
@@ -144,11 +148,15 @@ pub fn layer_kernels(
     // Once in order: operands that later launches read are there, and everything is compiled.
     program.seconds(1)?;
     let mut times = Vec::new();
-    for (index, (_, kernel, work)) in program.launches().enumerate().filter(|(_, (_, kernel, _))| wanted(kernel)) {
+    let chosen: Vec<_> = program.launches().enumerate().filter(|(_, (_, kernel, _))| wanted(kernel)).collect();
+    for (done, &(index, (_, kernel, work))) in chosen.iter().enumerate() {
         let round = alone(&program, index, empty)?;
+        // What a kernel does not need of its share is left for those after it.
+        let left = options.seconds - begun.elapsed().as_secs_f64();
+        let (mine, share) = (Instant::now(), left / (chosen.len() - done) as f64);
         let (mut rounds, mut ratios, mut over_peer) = (Vec::new(), Vec::new(), Vec::new());
         let counted = |elapsed| yardstick.seconds(elapsed);
-        for _ in 0..options.rounds {
+        while rounds.is_empty() || rounds.len() < options.rounds as usize && mine.elapsed().as_secs_f64() < share {
             let before = round()?;
             rounds.push(before);
             over_peer.extend(beside(kernel).map(|theirs| before.wall / theirs));

@@ -7,6 +7,7 @@ use crate::kernels::{self, Tuning};
 use crate::latency::{Bound, Device, KernelOptions, KernelTime, LAYERS, Layer, layer_kernels};
 use crate::run::RunError;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Seconds of a peer's round, as long as ours.
 const PEER_SECONDS: f64 = 0.01;
@@ -26,12 +27,15 @@ pub(super) struct Args {
     /// Rounds; medians are printed.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// Seconds that it may take; where these are too few, fewer rounds are run, but one of each kernel at least.
+    #[arg(long, default_value_t = f64::INFINITY, hide_default_value = true)]
+    seconds: f64,
 }
 
 impl Args {
-    /// All kernels, with and without drawn widths.
-    pub(super) fn everything() -> Self {
-        Self { family: String::new(), dropout: true, batch: None, rounds: 5 }
+    /// All kernels, with and without drawn widths, in so many seconds.
+    pub(super) fn everything(seconds: f64) -> Self {
+        Self { family: String::new(), dropout: true, batch: None, rounds: 5, seconds }
     }
 }
 
@@ -48,8 +52,10 @@ pub(super) fn measure(
 ) -> anyhow::Result<Outcome> {
     let images = args.batch.unwrap_or(if gpu.adapter().is_software() { 32 } else { 256 });
     let mut rows = Vec::new();
-    for layer in LAYERS {
-        let options = KernelOptions { images, dropout: args.dropout, rounds: args.rounds };
+    let begun = Instant::now();
+    for (done, layer) in LAYERS.iter().enumerate() {
+        let seconds = (args.seconds - begun.elapsed().as_secs_f64()) / (LAYERS.len() - done) as f64;
+        let options = KernelOptions { images, dropout: args.dropout, rounds: args.rounds, seconds };
         let shape = layer.to_string();
         let wanted = |kernel: &str| format!("{kernel} {shape}").contains(&args.family);
         let mut prepared = BTreeMap::new();

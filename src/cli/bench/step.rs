@@ -25,14 +25,20 @@ pub(super) struct Args {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: Option<u32>,
     /// Rounds; medians are printed.
-    #[arg(long, default_value_t = 11)]
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// Seconds that it may take; where these are too few, fewer rounds are run, but one at least.
+    #[arg(long, default_value_t = f64::INFINITY, hide_default_value = true)]
+    seconds: f64,
 }
 
+/// The share of the time that rounds of whole steps may take; the others are for launches alone.
+const WHOLE_STEPS: f64 = 0.6;
+
 impl Args {
-    /// A space at a size, few rounds.
-    pub(super) fn of(space: &str, size: u32, batch: Option<u32>) -> Self {
-        Self { space: space.into(), size: Some(size), batch, rounds: 5 }
+    /// A space at a size, few rounds, in so many seconds.
+    pub(super) fn of(space: &str, size: u32, batch: Option<u32>, seconds: f64) -> Self {
+        Self { space: space.into(), size: Some(size), batch, rounds: 5, seconds }
     }
 }
 
@@ -41,7 +47,8 @@ impl Args {
 /// # Errors
 /// What the space, the device or the peer says.
 pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args, mut peer: Option<&mut Peer>) -> anyhow::Result<Outcome> {
-    let Args { space: name, size, batch, rounds } = args;
+    let Args { space: name, size, batch, rounds, seconds: most_seconds } = args;
+    let begun = Instant::now();
     let space = Space::open(name).map_err(RunError::from)?;
     let size = size.unwrap_or(space.size);
     space.validate_size(name, size).map_err(RunError::from)?;
@@ -83,6 +90,9 @@ pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args, mut peer: Option<
     let (mut full_s, mut drawn_s) = (Vec::new(), Vec::new());
     let mut over_peer = [Vec::new(), Vec::new()];
     for round in 0..*rounds + 1 {
+        if round > 1 && begun.elapsed().as_secs_f64() > most_seconds * WHOLE_STEPS {
+            break;
+        }
         let ways = [(&full_shapes, &mut full_s), (&drawn_shapes, &mut drawn_s)];
         for (way, (shapes, seconds)) in ways.into_iter().enumerate() {
             training.step(&images, &labels, shapes, control);
@@ -97,15 +107,16 @@ pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args, mut peer: Option<
         }
     }
     let ratios: Vec<f64> = drawn_s.iter().zip(&full_s).map(|(d, f)| d / f).collect();
+    let rounds = full_s.len();
     let submits: Vec<f64> =
-        (0..*rounds).map(|_| submit_seconds(gpu, program)).collect::<Result<_, _>>().map_err(RunError::from)?;
+        (0..rounds).map(|_| submit_seconds(gpu, program)).collect::<Result<_, _>>().map_err(RunError::from)?;
     let submit_ms = Spread::of(&submits).scaled(1e3);
     let (full_ms, drawn_ms) = (Spread::of(&full_s).scaled(1e3), Spread::of(&drawn_s).scaled(1e3));
     let ratio = Spread::of(&ratios);
 
     training.step(&images, &labels, &full_shapes, control);
     let mut kernels: BTreeMap<&str, (f64, u64, u64)> = BTreeMap::new();
-    for launch in launch_times(gpu, program, 3).map_err(RunError::from)? {
+    for launch in launch_times(gpu, program, rounds.min(3) as u32).map_err(RunError::from)? {
         let sum = kernels.entry(launch.kernel).or_default();
         *sum = (sum.0 + launch.ms.median / 1e3, sum.1 + launch.work.flops, sum.2 + launch.work.bytes);
     }

@@ -3,6 +3,7 @@
 use super::terminal::{Progress, duration, print_result};
 use crate::run::{Environment, Event, Listener, RunError, RunResult, Stop};
 use crate::tune::cache_folder;
+use clap::builder::FalseyValueParser;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +13,13 @@ use std::time::{Duration, Instant};
 #[derive(Debug, clap::Args)]
 pub(super) struct Output {
     /// Stop with a checkpoint after this much time: 90s, 30min, 8h.
-    #[arg(long, value_parser = time)]
+    #[arg(long, env = "NETADAPT_MAX_TIME", value_parser = time)]
     max_time: Option<Duration>,
     /// Print one event a line as JSON, the result last.
     #[arg(long)]
     json: bool,
     /// No progress and no remarks.
-    #[arg(long, short)]
+    #[arg(long, short, env = "NETADAPT_QUIET", value_parser = FalseyValueParser::new())]
     quiet: bool,
 }
 

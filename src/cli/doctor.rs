@@ -13,7 +13,7 @@ pub(super) struct Args {
     #[arg(default_value = ".")]
     folder: PathBuf,
     /// Device, by its number in `netadapt devices`.
-    #[arg(long)]
+    #[arg(long, env = "NETADAPT_DEVICE")]
     device: Option<usize>,
     /// Preset or file of the search space whose training is tried.
     #[arg(long, default_value = "tiny")]

@@ -15,7 +15,7 @@ pub(super) struct Args {
     /// Folder of a run, or of one network; with --verify an exported folder.
     folder: PathBuf,
     /// Check an exported folder: sums, contents and golden samples. Nothing is written, no device is needed.
-    #[arg(long, conflicts_with_all = ["budget", "format", "opset", "batch", "out", "device"])]
+    #[arg(long, conflicts_with_all = ["budget", "format", "opset", "batch", "out"])]
     verify: bool,
     /// Which of a run's networks, by its budget [default: the first].
     #[arg(long)]
@@ -33,7 +33,7 @@ pub(super) struct Args {
     #[arg(long)]
     out: Option<PathBuf>,
     /// Device of the golden samples, by its number in `netadapt devices`.
-    #[arg(long)]
+    #[arg(long, env = "NETADAPT_DEVICE")]
     device: Option<usize>,
 }
 

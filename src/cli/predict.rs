@@ -22,7 +22,7 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
     /// Device, by its number in `netadapt devices`.
-    #[arg(long)]
+    #[arg(long, env = "NETADAPT_DEVICE")]
     device: Option<usize>,
 }
 

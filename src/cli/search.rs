@@ -1,7 +1,7 @@
 //! `netadapt search`.
 
 use super::attended::{Attended, NoTune, Output};
-use crate::run::{self, Comparison, Config, FinalStart, StrategyKind};
+use crate::run::{self, Comparison, Config, FinalStart, StrategyKind, TeacherKind};
 use crate::search::Budget;
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -31,23 +31,26 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Device, by its number in `netadapt devices` [default: the first].
-    #[arg(long)]
+    #[arg(long, env = "NETADAPT_DEVICE")]
     device: Option<usize>,
     /// Epochs of the super-network, instead of the space's.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
     /// Epochs of each final training, instead of the space's.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "NETADAPT_FINAL_EPOCHS", value_parser = clap::value_parser!(u32).range(1..))]
     final_epochs: Option<u32>,
     /// Networks that each iteration of the search scores, instead of the space's.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "NETADAPT_SAMPLES", value_parser = clap::value_parser!(u32).range(1..))]
     samples: Option<u32>,
     /// How to search.
-    #[arg(long, value_enum, default_value = "mcd")]
+    #[arg(long, env = "NETADAPT_STRATEGY", value_enum, default_value = "mcd")]
     strategy: StrategyArg,
     /// What the final training starts from.
     #[arg(long = "final", value_enum, default_value = "shared")]
     final_start: FinalArg,
+    /// What teaches the final trainings beside the labels, instead of the space's `train.distillation`.
+    #[arg(long, env = "NETADAPT_TEACHER", value_enum)]
+    teacher: Option<TeacherArg>,
     /// What to compare the result with, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',')]
     compare: Vec<CompareArg>,
@@ -90,6 +93,14 @@ enum FinalArg {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum TeacherArg {
+    /// The super-network at its full widths: the space's share of the target, half of it where that has none.
+    Supernet,
+    /// The labels alone.
+    None,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum CompareArg {
     /// The initial network.
     Initial,
@@ -129,6 +140,10 @@ impl Args {
                 FinalArg::Shared => FinalStart::Shared,
                 FinalArg::Scratch => FinalStart::Scratch,
             },
+            teacher: self.teacher.map(|teacher| match teacher {
+                TeacherArg::Supernet => TeacherKind::Supernet,
+                TeacherArg::None => TeacherKind::None,
+            }),
             compare: self
                 .compare
                 .iter()

@@ -26,6 +26,16 @@ pub enum FinalStart {
     Scratch,
 }
 
+/// What teaches the final trainings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TeacherKind {
+    /// The super-network at its full widths, beside the labels.
+    Supernet,
+    /// Nothing but the labels.
+    None,
+}
+
 /// What a search is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -72,6 +82,9 @@ pub struct Config {
     pub strategy: StrategyKind,
     /// What the final training starts from.
     pub final_start: FinalStart,
+    /// What teaches the final trainings, where the space's own is not wanted.
+    #[serde(default)]
+    pub teacher: Option<TeacherKind>,
     /// What the search is compared with.
     pub compare: Vec<Comparison>,
     /// Another run, whose super-network is searched again in the place of training one; its images, seed, space and

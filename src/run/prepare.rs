@@ -1,6 +1,6 @@
 //! Device, images and super-network: what every step of a run works on.
 
-use super::config::Config;
+use super::config::{Config, TeacherKind};
 use super::environment::Environment;
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
@@ -33,6 +33,9 @@ pub(super) struct Prepared {
 /// As many steps as keep the device busy and never pile up by seconds.
 const STEPS_IN_FLIGHT: u64 = 4;
 
+/// The share of a target that is the teacher's where one is asked for and the space has none: half of it.
+const TAUGHT: f32 = 0.5;
+
 /// Decoded images kept in memory at most; what is over is decoded again each time.
 const CACHE_BYTES: usize = 768 << 20;
 
@@ -51,6 +54,11 @@ pub(super) fn space(config: &Config) -> Result<(Space, u32), RunError> {
     }
     if let Some(samples) = config.samples {
         space.search.samples = samples;
+    }
+    match config.teacher {
+        Some(TeacherKind::None) => space.train.distillation = 0.0,
+        Some(TeacherKind::Supernet) if space.train.distillation == 0.0 => space.train.distillation = TAUGHT,
+        Some(TeacherKind::Supernet) | None => {}
     }
     let size = source.map_or(config.size.unwrap_or(space.size), |source| source.size());
     space.validate_size(&config.space, size)?;

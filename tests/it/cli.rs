@@ -186,6 +186,77 @@ fn without_a_device_the_code_is_4() {
     }
 }
 
+/// `train.distillation` as a run's configuration has resolved it, of a run that stops before its first step.
+fn distillation(scene: &Scene, name: &str, variable: Option<&str>, flags: &[&str]) -> f64 {
+    let out = scene.path(name);
+    let output = Command::new(env!("CARGO_BIN_EXE_netadapt"))
+        .args(["search", &scene.data, "--preset", &scene.space, "--out", &out.display().to_string()])
+        .args(["--budget", "70%MAC", "--max-time", "0s"])
+        .args(flags)
+        .envs(variable.map(|value| ("NETADAPT_TEACHER", value)))
+        .output()
+        .expect("the program starts");
+    fails(&output, 75, &["netadapt resume"]);
+    let config = std::fs::read_to_string(out.join("config.toml")).expect("it was written first");
+    let line = config.lines().find_map(|line| line.strip_prefix("# distillation = ")).expect("the space is in it");
+    line.parse().expect("a number")
+}
+
+#[test]
+fn a_flag_goes_before_the_environment_before_the_file_before_the_default() {
+    let scene = Scene::new();
+    let teacher = |name: &str, variable: Option<&str>, flags: &[&str]| distillation(&scene, name, variable, flags);
+    assert_eq!(teacher("default", None, &[]), 0.0);
+    assert_eq!(teacher("asked", None, &["--teacher", "supernet"]), 0.5);
+    let text = std::fs::read_to_string(&scene.space).unwrap();
+    std::fs::write(&scene.space, text.replace("label_smoothing", "distillation = 0.25\nlabel_smoothing")).unwrap();
+    assert_eq!(teacher("file", None, &[]), 0.25);
+    assert_eq!(teacher("environment", Some("none"), &[]), 0.0);
+    assert_eq!(teacher("flag", Some("none"), &["--teacher", "supernet"]), 0.25, "the share is the space's");
+
+    let output = Command::new(env!("CARGO_BIN_EXE_netadapt"))
+        .args(["search", &scene.data, "--budget", "50%"])
+        .env("NETADAPT_TEACHER", "parrot")
+        .output()
+        .expect("the program starts");
+    fails(&output, 2, &["parrot", "supernet, none"]);
+}
+
+#[test]
+fn quiet_is_quiet_and_colours_can_be_refused() {
+    let scene = Scene::new();
+    let remarks = |name: &str, flags: &[&str], variables: &[(&str, &str)]| {
+        let out = scene.path(name).display().to_string();
+        let output = Command::new(env!("CARGO_BIN_EXE_netadapt"))
+            .args(["search", &scene.data, "--preset", &scene.space, "--out", &out, "--budget", "90%MAC"])
+            .args(["--epochs", "1", "--final-epochs", "1"])
+            .args(flags)
+            // A driver may remark that there is none.
+            .env("XDG_RUNTIME_DIR", scene.dir.path())
+            .envs(variables.iter().copied())
+            .output()
+            .expect("the program starts");
+        assert_eq!(output.status.code(), Some(0));
+        assert!(!output.stdout.is_empty(), "the result is printed");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    assert!(remarks("loud", &[], &[("NETADAPT_QUIET", "0")]).contains("epoch 1 of 1"));
+    assert_eq!(remarks("quiet", &["--quiet"], &[]), "");
+    assert_eq!(remarks("also quiet", &[], &[("NETADAPT_QUIET", "1")]), "");
+
+    let help = |variables: &[(&str, &str)]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_netadapt"))
+            .args(["search", "--help"])
+            .env("CLICOLOR_FORCE", "1")
+            .envs(variables.iter().copied())
+            .output()
+            .expect("the program starts");
+        String::from_utf8(output.stdout).expect("text").contains('\u{1b}')
+    };
+    assert!(help(&[]), "colours are there to be refused");
+    assert!(!help(&[("NO_COLOR", "1")]));
+}
+
 #[test]
 fn devices_are_listed() {
     let output = netadapt(&["devices", "--json"]);

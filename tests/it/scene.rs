@@ -74,6 +74,7 @@ impl Scene {
             samples: None,
             strategy: StrategyKind::Mcd,
             final_start: FinalStart::Shared,
+            teacher: None,
             compare: Vec::new(),
             from: None,
             replay: None,

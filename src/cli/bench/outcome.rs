@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Common {
     /// Device, by its number in `netadapt devices`.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, env = "NETADAPT_DEVICE")]
     device: Option<usize>,
     /// Print one JSON object.
     #[arg(long, global = true)]

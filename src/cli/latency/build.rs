@@ -19,7 +19,7 @@ pub(super) struct Which {
     #[arg(long)]
     out: Option<PathBuf>,
     /// Device, by its number in `netadapt devices` [default: the first].
-    #[arg(long)]
+    #[arg(long, env = "NETADAPT_DEVICE")]
     device: Option<usize>,
 }
 

@@ -15,6 +15,7 @@ mod devices; // netadapt devices
 mod doctor; // netadapt doctor
 mod export; // netadapt export
 mod latency; // netadapt latency
+mod manual; // netadapt completions, netadapt man
 mod predict; // netadapt predict
 mod search; // netadapt search
 mod resume; // netadapt resume
@@ -50,6 +51,10 @@ enum Command {
     Devices(devices::Args),
     /// Say what may go wrong on this machine: driver, memory, watchdog, disk, throttling, each kernel.
     Doctor(doctor::Args),
+    /// Print what lets a shell complete the options of a program.
+    Completions(manual::Completions),
+    /// Write the manual pages of all programs into a folder.
+    Man(manual::Man),
 }
 
 /// The program `netadapt`.
@@ -62,6 +67,8 @@ pub fn netadapt() -> ExitCode {
         Command::Latency(args) => latency::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::man(args),
     })
 }
 

@@ -257,6 +257,55 @@ fn quiet_is_quiet_and_colours_can_be_refused() {
     assert!(!help(&[("NO_COLOR", "1")]));
 }
 
+/// What `netadapt completions SHELL PROGRAM` prints.
+fn completions(shell: &str, program: &str) -> String {
+    let output = netadapt(&["completions", shell, program]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn shells_complete_all_three_programs() {
+    for (program, word) in [("netadapt", "--final-epochs"), ("netadapt-bench", "--dropout"), ("netadapt-data", "stats")]
+    {
+        for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+            let script = completions(shell, program);
+            assert!(script.contains(program) && script.contains(word.trim_start_matches("--")), "{shell} {program}");
+        }
+    }
+    if cfg!(target_os = "linux") {
+        // What a person has typed, and what the script makes of it.
+        let asks =
+            "COMP_WORDS=(netadapt search --fin) COMP_CWORD=2; _netadapt netadapt --fin search; echo ${COMPREPLY[@]}";
+        let script = format!("{}\n{asks}", completions("bash", "netadapt"));
+        let output = Command::new("bash").args(["-c", &script]).output().expect("there is a bash");
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "--final-epochs --final");
+    }
+    fails(&netadapt(&["completions", "csh"]), 2, &["csh", "bash"]);
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    let folder = dir.path().join("man");
+    let output = netadapt(&["man", &folder.display().to_string()]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    for (page, word) in [
+        ("netadapt.1", "resume"),
+        ("netadapt-search.1", "NETADAPT_TEACHER"),
+        ("netadapt-latency-build.1", "SPACE"),
+        ("netadapt-bench.1", "kernels"),
+        ("netadapt-bench-step.1", "kernel"),
+        ("netadapt-data-check.1", "duplicates"),
+    ] {
+        let text = std::fs::read_to_string(folder.join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+        assert!(text.contains(".TH") && text.contains(word), "{page}: {text}");
+    }
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let below = dir.path().join("file/man").display().to_string();
+    fails(&netadapt(&["man", &below]), 1, &["cannot write", "file/man"]);
+}
+
 #[test]
 fn devices_are_listed() {
     let output = netadapt(&["devices", "--json"]);

@@ -7,6 +7,7 @@ use crate::export::{evaluate, manifest};
 use crate::graph::{Graph, lower};
 use crate::latency::Table;
 use crate::model::{Architecture, from_safetensors};
+use crate::report;
 use crate::run::{Config, origin, records, snapshot};
 use crate::search::Budget;
 use crate::space::{Space, Supernet};
@@ -42,6 +43,7 @@ pub static FORMATS: &[Format] = &[
     Format { name: "weights", reads: |bytes| from_safetensors(&network().1, bytes).is_ok() },
     Format { name: "onnx", reads: evaluate::reads_onnx },
     Format { name: "manifest", reads: manifest::reads_manifest },
+    Format { name: "report", reads: reads_report },
     Format { name: "image", reads: decode::reads_image },
 ];
 
@@ -66,6 +68,13 @@ pub fn network() -> &'static (Supernet, Graph) {
         let graph = lower(&net, &net.full());
         (net, graph)
     })
+}
+
+/// A report that can be read makes a page, alone and beside another.
+fn reads_report(bytes: &[u8]) -> bool {
+    let Ok(input) = serde_json::from_slice::<report::Input>(bytes) else { return false };
+    let runs = [("one".to_owned(), input.clone()), ("other".to_owned(), report::Input::default())];
+    report::page(&input).len() + report::merged(&runs).len() > 0
 }
 
 /// A space that can be read can be lowered, and all its numbers indexed.

@@ -19,6 +19,7 @@ mod manual; // netadapt completions, netadapt man
 mod predict; // netadapt predict
 mod search; // netadapt search
 mod resume; // netadapt resume
+mod report; // netadapt report
 mod attended; // a run with somebody at the terminal
 mod stored; // which network a user means
 mod terminal; // progress, tables
@@ -45,6 +46,8 @@ enum Command {
     Export(export::Args),
     /// Say what is on images.
     Predict(predict::Args),
+    /// Make the page of a run again, or one page of several with one curve of accuracy against latency.
+    Report(report::Args),
     /// Build tables of how long each operation takes on a device.
     Latency(latency::Args),
     /// List what there is to run on.
@@ -64,6 +67,7 @@ pub fn netadapt() -> ExitCode {
         Command::Resume(args) => resume::run(args),
         Command::Export(args) => export::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Report(args) => report::run(args),
         Command::Latency(args) => latency::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Doctor(args) => doctor::run(args),

@@ -13,16 +13,16 @@ const TIPS_AT_MOST: usize = 4000;
 /// The unit of the limited resource on an axis.
 pub(super) struct Unit {
     /// A value times this is in the unit.
-    factor: f64,
+    pub(super) factor: f64,
     /// What the axis says.
-    axis: String,
+    pub(super) axis: String,
     /// Whether values are milliseconds.
     is_latency: bool,
 }
 
 impl Unit {
     /// The unit in which values up to `most` read well.
-    fn new(resource: &str, most: f64) -> Self {
+    pub(super) fn new(resource: &str, most: f64) -> Self {
         let is_latency = resource == "latency";
         let scales: &[(f64, &str)] = if is_latency {
             &[(1.0, "ms"), (1e-3, "µs")]

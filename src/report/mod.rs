@@ -1,4 +1,4 @@
-//! The HTML page of a run: one file that needs no server and no network, a pure function of `Input`.
+//! The HTML page of a run, or of several: one file that needs no server and no network, a pure function of `Input`.
 //!
 //! Charts are SVG written here, with positions across in percent, so that one chart fits every screen
 //! and its text keeps its size. Every text from outside goes through `html::Text`; a content policy
@@ -6,6 +6,7 @@
 
 mod input; // what a report is made of
 mod page; // the frame: header, sections, guide
+mod merged; // several runs on one page
 mod comparison; // the found networks beside what they are compared with
 mod descent; // accuracy against latency over the search
 mod layers; // widths, kernels and milliseconds of every layer
@@ -19,4 +20,5 @@ pub use input::{
     Compared, Curve, DatasetSummary, Device, Difference, InitialSummary, Input, LayerBar, LayerSize, NetworkSummary,
     Picture, PictureError, Seconds,
 };
+pub use merged::merged;
 pub use page::page;

@@ -7,13 +7,13 @@ use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("../../assets/report/style.css");
 const SCRIPT: &str = include_str!("../../assets/report/tooltip.js");
-const GUIDE: &str = include_str!("../../assets/report/guide.html");
+pub(super) const GUIDE: &str = include_str!("../../assets/report/guide.html");
 
 /// The page: HTML that needs nothing beside itself. All numbers of `input` are in it once more as JSON,
 /// in the element `report-data`, without pictures and candidates.
 pub fn page(input: &Input) -> String {
-    let mut html = head(input);
-    push!(html, "<body>{}<main>", header(input));
+    let mut html = header(input);
+    html.push_str("<main>");
     html.push_str(&comparison::section(input));
     html.push_str(&descent::section(input));
     for (index, network) in input.networks.iter().enumerate() {
@@ -21,23 +21,30 @@ pub fn page(input: &Input) -> String {
     }
     html.push_str(&curves::section(&input.trainings));
     html.push_str(&curves::time(&input.seconds));
-    push!(html, "{GUIDE}{}</main>", facts(input));
-    push!(html, "<script type=\"application/json\" id=\"report-data\">{}</script>", embedded(&data(input)));
+    push!(html, "{GUIDE}<section id=\"run\"><h2>The run</h2>{}</section></main>", facts(input));
+    document(&input.title, &html, &serde_json::to_string(&slim(input)).unwrap_or_default())
+}
+
+/// A whole document with this title, body and data; nothing is loaded, and one script may run.
+pub(super) fn document(title: &str, body: &str, data: &str) -> String {
+    let mut html = head(title);
+    push!(html, "<body>{body}");
+    push!(html, "<script type=\"application/json\" id=\"report-data\">{}</script>", embedded(data));
     push!(html, "<script>{SCRIPT}</script></body></html>\n");
     html
 }
 
-/// The numbers once more. Pictures are in the page already, and candidates may be many thousands.
-fn data(input: &Input) -> String {
+/// The numbers alone. Pictures are in the page already, and candidates may be many thousands.
+pub(super) fn slim(input: &Input) -> Input {
     let mut input = Input { candidates: Vec::new(), ..input.clone() };
     for network in &mut input.networks {
         network.samples.clear();
         network.mistakes.clear();
     }
-    serde_json::to_string(&input).unwrap_or_default()
+    input
 }
 
-fn head(input: &Input) -> String {
+fn head(title: &str) -> String {
     // The page may run one script, which is known by its hash, and load nothing.
     let policy = format!(
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{}'",
@@ -49,7 +56,7 @@ fn head(input: &Input) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\
          <title>{} – netadapt</title><style>{STYLE}</style></head>",
-        Text(&input.title)
+        Text(title)
     )
 }
 
@@ -58,18 +65,22 @@ fn header(input: &Input) -> String {
     let mut html = format!("<header><p class=\"eyebrow\">netadapt report<span>{}</span></p>", Text(&input.date));
     push!(html, "<h1>{}</h1><p class=\"lede\">{}</p>", Text(&input.title), lede(input));
     if device.kind == "software" {
-        push!(
-            html,
-            "<p class=\"warning\"><b>Software adapter.</b> {} runs on the processor: the latencies of this page say \
-             nothing about a graphics card.</p>",
-            Text(&device.name)
-        );
+        html.push_str(&software(&device.name));
     }
     for network in &input.networks {
         tiles(&mut html, input, network);
     }
     html.push_str("</header>");
     html
+}
+
+/// The warning of a processor that plays a GPU.
+pub(super) fn software(name: &str) -> String {
+    format!(
+        "<p class=\"warning\"><b>Software adapter.</b> {} runs on the processor: the latencies of this page say \
+         nothing about a graphics card.</p>",
+        Text(name)
+    )
 }
 
 /// The result in a sentence or two.
@@ -151,17 +162,20 @@ fn network_section(input: &Input, index: usize, network: &NetworkSummary) -> Str
     fact("held-out, shared weights", percent(network.shared));
     fact("held-out, trained", percent(network.holdout));
     fact("test", format!("{} ± {}", percent(network.test), points(network.interval)));
-    push!(html, "</dl>{}", layers::figure(network));
-    html.push_str(&classes::confusion(input, network));
-    html.push_str(&classes::pictures(input, network));
-    html.push_str("</section>");
+    push!(html, "</dl>{}</section>", details(input, network));
     html
 }
 
-/// What the run was made with, at the end of the page.
-fn facts(input: &Input) -> String {
+/// Layers, confusions and pictures of a network.
+pub(super) fn details(input: &Input, network: &NetworkSummary) -> String {
+    let parts = [layers::figure(network), classes::confusion(input, network), classes::pictures(input, network)];
+    parts.concat()
+}
+
+/// What the run was made with.
+pub(super) fn facts(input: &Input) -> String {
     let (device, dataset) = (&input.device, &input.dataset);
-    let mut html = String::from("<section id=\"run\"><h2>The run</h2><dl class=\"facts long\">");
+    let mut html = String::from("<dl class=\"facts long\">");
     let mut fact = |name: &str, value: &str| {
         if !value.is_empty() {
             push!(html, "<div><dt>{name}<dd>{}</div>", Text(value));
@@ -181,6 +195,6 @@ fn facts(input: &Input) -> String {
     fact("limited", &input.resource);
     fact("seed", &input.seed.to_string());
     fact("netadapt", &input.version);
-    html.push_str("</dl></section>");
+    html.push_str("</dl>");
     html
 }

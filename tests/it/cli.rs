@@ -4,7 +4,7 @@ use crate::scene::{Scene, dataset};
 use netadapt::data::Normalisation;
 use netadapt::model::Architecture;
 use netadapt::space::Space;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn netadapt(arguments: &[&str]) -> Output {
@@ -79,6 +79,23 @@ fn a_search_from_a_folder_to_its_result() {
     let (again, _) = run("second");
     let candidates = |out: &Path| std::fs::read(out.join("candidates.csv")).expect("the candidates are there");
     assert_eq!(candidates(&out), candidates(&again), "the same seed scores the same candidates, bit for bit");
+
+    let report = |arguments: &[&str], name: &str| {
+        let page = dir.path().join(name).display().to_string();
+        let output = netadapt(&[&["report"][..], arguments, &["--out", &page]].concat());
+        (String::from_utf8_lossy(&output.stdout).into_owned(), page, output)
+    };
+    let [first, second] = ["first", "second"].map(|name| dir.path().join(name).display().to_string());
+    let (_, page, _) = report(&[&first], "one.html");
+    let pages = [PathBuf::from(page), out.join("report.html")].map(|page| std::fs::read(page).unwrap());
+    assert_eq!(pages[0], pages[1], "the page of a run is made again");
+    let (text, page, _) = report(&[&first, &second], "both.html");
+    assert!(text.contains("2 networks of 2 runs"), "{text}");
+    assert!(std::fs::read_to_string(page).unwrap().contains("<section id=\"curve\">"));
+    fails(&report(&[&first], "both.html").2, 1, &["both.html exists already", "--out"]);
+    std::fs::remove_file(out.join("report.json")).unwrap();
+    fails(&report(&[&first], "none.html").2, 1, &["has not ended", "netadapt resume"]);
+    fails(&report(&[&data], "none.html").2, 1, &["report.json"]);
 
     let occupied = search(&data, &space, &out, &["--budget", "70%MAC"]);
     fails(&occupied, 1, &["holds a run already", "--out"]);

@@ -11,6 +11,7 @@ use netadapt::formats::{self, FORMATS};
 use netadapt::graph::{initial_weights, lower};
 use netadapt::kernels::Tuning;
 use netadapt::model::{Architecture, Network, to_safetensors};
+use netadapt::report::{Compared, Input, LayerBar, NetworkSummary, Picture};
 use netadapt::rng::{Purpose, stream};
 use netadapt::run::{self, Config, Environment, RunError, Stop};
 use netadapt::space::Space;
@@ -159,8 +160,36 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("weights", to_safetensors(tiny, &initial_weights(tiny, 0), HashMap::new()).expect("they fit")),
         ("onnx", of_export("model.onnx")),
         ("manifest", of_export("manifest.json")),
+        ("report", report()),
         ("image", std::fs::read(scene.path("data/train/left/0.png")).expect("an image")),
     ]
+}
+
+/// What a run leaves for its page: two networks, an iterate, a candidate, a picture.
+fn report() -> Vec<u8> {
+    let network = |budget: &str, latency_ms: f64| NetworkSummary {
+        budget_text: budget.into(),
+        latency_ms,
+        test: 0.75,
+        interval: 0.02,
+        layers: vec![LayerBar { name: "stem".into(), kind: "conv".into(), ..LayerBar::default() }],
+        confusion: vec![vec![3, 1], vec![0, 4]],
+        mistakes: vec![Picture::new(&[0; 16], 4, 1).expect("a picture")],
+        ..NetworkSummary::default()
+    };
+    let iterate = serde_json::json!({
+        "iteration": 1, "values": [8, 4], "target": 2.0, "predicted": 1.9, "measured": 1.8, "correction": 1.0,
+        "loss": 0.5, "accuracy": 0.8, "samples": 4
+    });
+    let input = Input {
+        title: "left within 50%".into(),
+        resource: "latency".into(),
+        networks: vec![network("50%", 1.5), network("2ms", 2.0)],
+        iterates: vec![serde_json::from_value(iterate).expect("an iterate")],
+        comparison: vec![Compared { name: "uniform".into(), latency_ms: 1.4, test: 0.7, ..Compared::default() }],
+        ..Input::default()
+    };
+    serde_json::to_vec(&input).expect("it is plain data")
 }
 
 /// Every format, as `fuzz/` reads them too. `NETADAPT_SEEDS` names a folder that the files are written to, for it to

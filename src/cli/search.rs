@@ -1,7 +1,7 @@
 //! `netadapt search`.
 
 use super::attended::{Attended, NoTune, Output};
-use crate::run::{self, Comparison, Config, FinalStart, StrategyKind, TeacherKind};
+use crate::run::{self, Comparison, Config, FinalStart, InitialWeights, StrategyKind, TeacherKind};
 use crate::search::Budget;
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -54,6 +54,9 @@ pub(super) struct Args {
     /// What to compare the result with, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',')]
     compare: Vec<CompareArg>,
+    /// Start trainings from the weights in this safetensors file in the place of new ones, where names and shapes match.
+    #[arg(long, value_name = "WEIGHTS", conflicts_with = "from")]
+    init_from: Option<PathBuf>,
     /// Take the measurements of another run (its measurements.jsonl) in the place of measuring.
     #[arg(long)]
     replay: Option<PathBuf>,
@@ -120,6 +123,7 @@ impl Args {
         };
         let data = self.data.or(source.map(|source| source.data)).expect("clap requires one of the two");
         let out = self.out.unwrap_or_else(|| free_folder(&preset));
+        let init_from = self.init_from.map(std::path::absolute).transpose()?;
         Ok(Config {
             data: std::path::absolute(data)?,
             budgets: self.budget.0,
@@ -156,6 +160,7 @@ impl Args {
             from: self.from.map(std::path::absolute).transpose()?,
             replay: self.replay.map(std::path::absolute).transpose()?,
             latency: self.latency.map(std::path::absolute).transpose()?,
+            init_from: init_from.as_deref().map(InitialWeights::open).transpose()?,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         })
     }

@@ -142,23 +142,78 @@ pub fn from_safetensors(graph: &Graph, bytes: &[u8]) -> Result<Weights, WeightsE
     let mut weights = Weights { values: vec![0.0; graph.values()], running };
     for tensor in stored(graph) {
         let view = file.tensor(&tensor.name).map_err(|_| WeightsError::Missing { name: tensor.name.clone() })?;
-        if view.dtype() != Dtype::F32 || view.shape() != tensor.shape {
+        if !tensor.is_like(&view) {
             let got = format!("{:?} {:?}", view.dtype(), view.shape());
             return Err(WeightsError::Shape { name: tensor.name, expected: tensor.shape, got });
         }
-        let is_variance = tensor.name.ends_with("running_var");
-        for (place, bytes) in tensor.places.iter().zip(view.data().chunks_exact(4)) {
+        tensor.read(&view, &mut weights)?;
+    }
+    Ok(weights)
+}
+
+/// What a network's weights took from a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matched {
+    /// Tensors that were taken.
+    pub taken: usize,
+    /// Tensors of the network that the file does not have, or has in another shape, each in words.
+    pub left: Vec<String>,
+    /// Tensors of the file that the network does not have.
+    pub unused: Vec<String>,
+}
+
+/// Overwrites every tensor of `weights` that the file has under the same name, in the same shape, as f32.
+///
+/// # Errors
+/// `WeightsError` where it is no file of weights, or a value that is taken is none that a network can run with;
+/// `weights` may have changed in part then.
+pub fn take_matching(graph: &Graph, weights: &mut Weights, bytes: &[u8]) -> Result<Matched, WeightsError> {
+    let file = SafeTensors::deserialize(bytes)?;
+    let mut matched = Matched::default();
+    let tensors = stored(graph);
+    for tensor in &tensors {
+        match file.tensor(&tensor.name) {
+            Ok(view) if tensor.is_like(&view) => {
+                tensor.read(&view, weights)?;
+                matched.taken += 1;
+            }
+            Ok(view) => matched.left.push(format!(
+                "{} ({:?} {:?} in the file, {:?} here)",
+                tensor.name,
+                view.dtype(),
+                view.shape(),
+                tensor.shape
+            )),
+            Err(_) => matched.left.push(format!("{} (not in the file)", tensor.name)),
+        }
+    }
+    let is_known = |name: &String| tensors.iter().any(|tensor| tensor.name == *name);
+    matched.unused = file.names().into_iter().map(ToString::to_string).filter(|name| !is_known(name)).collect();
+    matched.unused.sort();
+    Ok(matched)
+}
+
+impl Stored {
+    /// Whether a tensor of a file has this one's shape, as f32.
+    fn is_like(&self, view: &TensorView<'_>) -> bool {
+        view.dtype() == Dtype::F32 && view.shape() == self.shape
+    }
+
+    /// Puts the values of a tensor of this shape into their places.
+    fn read(&self, view: &TensorView<'_>, weights: &mut Weights) -> Result<(), WeightsError> {
+        let is_variance = self.name.ends_with("running_var");
+        for (place, bytes) in self.places.iter().zip(view.data().chunks_exact(4)) {
             let value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
             if !value.is_finite() || (is_variance && value < 0.0) {
-                return Err(WeightsError::Value { name: tensor.name });
+                return Err(WeightsError::Value { name: self.name.clone() });
             }
             match *place {
                 Place::Value(index) => weights.values[index] = value,
                 Place::Running(index, channel) => weights.running[index][channel] = value,
             }
         }
+        Ok(())
     }
-    Ok(weights)
 }
 
 #[cfg(test)]
@@ -184,6 +239,45 @@ mod tests {
             let file = to_safetensors(&graph, &weights, HashMap::new()).unwrap();
             assert_eq!(from_safetensors(&graph, &file).unwrap(), weights, "{preset}");
         }
+    }
+
+    #[test]
+    fn what_matches_is_taken_and_what_does_not_is_named() {
+        let net = Space::open("tiny").unwrap().supernet(28, 1, 10);
+        let other = Space::open("tiny").unwrap().supernet(28, 1, 11);
+        let (graph, other) = (lower(&net, &net.full()), lower(&other, &other.full()));
+        let theirs = initial_weights(&other, 7);
+        let file = to_safetensors(&other, &theirs, HashMap::new()).unwrap();
+        let new = initial_weights(&graph, 0);
+        let mut weights = new.clone();
+        let matched = take_matching(&graph, &mut weights, &file).unwrap();
+        let all = stored(&graph).len();
+        assert_eq!(matched.taken, all - 2);
+        assert_eq!(
+            matched.left,
+            [
+                "classifier.weight (F32 [11, 160] in the file, [10, 160] here)",
+                "classifier.bias (F32 [11] in the file, [10] here)"
+            ]
+        );
+        assert_eq!(matched.unused, [""; 0]);
+        for (param, same) in graph.params.iter().zip(&other.params) {
+            let from = if param.name.starts_with("classifier") { (&new, param) } else { (&theirs, same) };
+            for place in param.positions() {
+                assert_eq!(weights.values[param.index(place)], from.0.values[from.1.index(place)], "{}", param.name);
+            }
+        }
+
+        let more = [("head.extra", TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap())];
+        let matched = take_matching(&graph, &mut weights, &safetensors::serialize(more, None).unwrap()).unwrap();
+        assert_eq!((matched.taken, matched.left.len(), matched.unused), (0, all, vec!["head.extra".to_owned()]));
+        let endless = to_safetensors(
+            &graph,
+            &Weights { values: vec![f32::NAN; new.values.len()], ..new.clone() },
+            HashMap::new(),
+        );
+        let error = take_matching(&graph, &mut weights, &endless.unwrap()).unwrap_err().to_string();
+        assert!(error.contains("stem.conv.weight"), "{error}");
     }
 
     #[test]

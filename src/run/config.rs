@@ -1,5 +1,6 @@
 //! What a run was asked to do.
 
+use super::initial::InitialWeights;
 use crate::search::Budget;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -95,6 +96,9 @@ pub struct Config {
     /// A latency table of this device, whose entries are taken in the place of measuring.
     #[serde(default)]
     pub latency: Option<PathBuf>,
+    /// Weights that trainings start from in the place of new ones, as far as names and shapes are the same.
+    #[serde(default)]
+    pub init_from: Option<InitialWeights>,
     /// Threads that decode images and make batches. Results do not depend on it, so it is not part of the run.
     #[serde(skip, default = "threads")]
     pub threads: usize,

@@ -56,10 +56,18 @@ pub enum RunError {
     /// A run that is not the one that was started.
     #[error("{what} is not what this run was started with: {changes}; change it back, or start a new run")]
     Changed {
-        /// `config.toml` or `the data set`.
+        /// `config.toml`, `the data set` or `the file of --init-from`.
         what: &'static str,
         /// What differs.
         changes: String,
+    },
+    /// A file of weights that nothing can start from.
+    #[error("nothing can start from {path}: {problem}")]
+    InitialWeights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
     },
     /// Measurements that are of another run.
     #[error("cannot replay line {line} of {path}: {problem}")]
@@ -140,8 +148,9 @@ impl RunError {
         }
         match error {
             Self::Budget(_) | Self::Space(_) | Self::Config { .. } | Self::Replay { .. } | Self::Table { .. } => 2,
-            Self::Changed { what: "config.toml", .. } => 2,
-            Self::Changed { .. } => 5,
+            Self::InitialWeights { .. } => 2,
+            Self::Changed { what: "the data set", .. } => 5,
+            Self::Changed { .. } => 2,
             Self::Stopped { .. } | Self::TableStopped { .. } => 75,
             Self::Latency(LatencyError::Noisy { .. }) => 6,
             Self::Search(SearchError::OutOfReach { .. }) => 3,

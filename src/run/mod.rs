@@ -8,6 +8,7 @@ mod prepare; // device, images, super-network
 mod variants; // tile sizes of the kernels
 pub(crate) mod origin; // what it was started with, for one that goes on
 mod search; // the run itself, and on from where it was stopped
+mod initial; // weights that it starts from
 mod training; // trainings, with checkpoints
 mod descent; // budgets, table, search
 mod networks; // networks found and compared
@@ -32,6 +33,7 @@ pub use environment::{Environment, OpenDevice};
 pub use error::RunError;
 pub use events::{Event, Listener, Phase};
 pub use folder::{Folder, FolderError, Patience};
+pub use initial::InitialWeights;
 pub use origin::{Source, source};
 pub(crate) use page::date;
 pub use result::{

@@ -18,7 +18,6 @@ use super::result::{RunResult, Seconds};
 use super::scorer::Passes;
 use super::stop::Stop;
 use super::table::own_table;
-use crate::graph::initial_weights;
 use crate::latency::Origin;
 use crate::report;
 use crate::search::Resource;
@@ -42,6 +41,9 @@ pub fn search(config: &Config, environment: Environment, listener: &mut dyn List
     let prepared = prepare(config, space, &environment, None, listener)?;
     if let Some(run) = &config.from {
         origin::source(run)?.check_data(&prepared)?;
+    }
+    if let Some(file) = &config.init_from {
+        file.check(&prepared.graph)?;
     }
     if let Some(path) = &config.latency {
         let batch = prepared.space.search.latency_batch;
@@ -169,7 +171,7 @@ impl Run<'_> {
     /// The three steps, the comparison and the report.
     fn all_steps(&mut self) -> Result<RunResult, RunError> {
         let prepared = self.prepared;
-        let untrained = initial_weights(&prepared.graph, self.config.seed);
+        let untrained = self.untrained("super-network", &prepared.graph)?;
         let meter = LatencyMeter::new(prepared, untrained.clone(), self.measurements, self.stop)?;
         self.listener.event(&Event::Measured { network: "initial".into(), latency: meter.initial() });
         let limits = self.check_budgets(&meter)?;

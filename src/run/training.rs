@@ -8,7 +8,7 @@ use super::origin::source;
 use super::prepare::Prepared;
 use super::search::{Run, Watch};
 use super::snapshot::{Origin, Saved, from_sections, to_sections};
-use crate::graph::{Deployed, Graph, Teacher, Weights, initial_weights, lower};
+use crate::graph::{Deployed, Graph, Teacher, Weights, lower};
 use crate::model::{Architecture, to_safetensors};
 use crate::report;
 use crate::space::{Arch, WidthSampler};
@@ -139,7 +139,7 @@ impl Run<'_> {
         let graph = lower(&prepared.net, arch);
         let start = match self.config.final_start {
             FinalStart::Shared => shared.prefix(&prepared.graph, &graph),
-            FinalStart::Scratch => initial_weights(&graph, self.config.seed),
+            FinalStart::Scratch => self.untrained(name, &graph)?,
         };
         let teacher = (prepared.space.train.distillation > 0.0).then_some(shared);
         let task = Task { name, arch, graph, weights: &start, sampler: None, teacher };

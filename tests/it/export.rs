@@ -32,9 +32,9 @@ const FILES: [&str; 9] = [
 ];
 
 /// Preset, pixels a side, channels.
-type Scene = (&'static str, u32, u32);
+pub(crate) type Scene = (&'static str, u32, u32);
 
-const TINY: Scene = ("tiny", 28, 1);
+pub(crate) const TINY: Scene = ("tiny", 28, 1);
 const MOBILE: Scene = ("mobile", 64, 3);
 const PLAIN: Scene = ("plain", 28, 3);
 /// `tiny` whose blocks get wider without a stride, so that one of them has an explicit bypass.
@@ -51,7 +51,7 @@ fn space(name: &str) -> Space {
 }
 
 /// A network of a preset with every parameter and every statistic away from its initial value.
-fn network((preset, size, channels): Scene, choose: impl Fn(&netadapt::space::Supernet) -> Arch) -> Network {
+pub(crate) fn network((preset, size, channels): Scene, choose: impl Fn(&netadapt::space::Supernet) -> Arch) -> Network {
     let space = space(preset);
     let classes: Vec<String> = (0..10).map(|c| format!("class {c}, \"quoted\"")).collect();
     let net = space.supernet(size, channels, classes.len() as u32);
@@ -73,13 +73,13 @@ fn network((preset, size, channels): Scene, choose: impl Fn(&netadapt::space::Su
     Network { architecture, net, arch, graph, weights }
 }
 
-fn options(opset: u32, batch: Option<u32>) -> Options {
+pub(crate) fn options(opset: u32, batch: Option<u32>) -> Options {
     let onnx = OnnxOptions::new(opset, batch).expect("a version that is written");
     Options { formats: vec![Format::Onnx, Format::Safetensors, Format::Pytorch], onnx }
 }
 
 /// A small export in a folder of its own.
-fn exported() -> (TempDir, PathBuf) {
+pub(crate) fn exported() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a folder can be made");
     let out = dir.path().join("out");
     let small = network(TINY, |net| net.smallest());
@@ -330,7 +330,7 @@ fn netadapt(arguments: &[&str]) -> Output {
 }
 
 /// What the program prints when it ends with `code`.
-fn prints(arguments: &[&str], code: i32) -> (String, String) {
+pub(crate) fn prints(arguments: &[&str], code: i32) -> (String, String) {
     let output = netadapt(arguments);
     let text = |bytes| String::from_utf8(bytes).expect("it prints text");
     let (out, message) = (text(output.stdout), text(output.stderr));
@@ -340,7 +340,7 @@ fn prints(arguments: &[&str], code: i32) -> (String, String) {
 }
 
 /// A run's folder with two networks in it and three images beside it, two of them usable.
-fn run() -> TempDir {
+pub(crate) fn run() -> TempDir {
     let dir = tempfile::tempdir().expect("a folder can be made");
     let write = |name: &str, bytes: &[u8]| {
         let path = dir.path().join(name);

@@ -79,6 +79,7 @@ impl Scene {
             from: None,
             replay: None,
             latency: None,
+            init_from: None,
             threads: 2,
         }
     }

@@ -1,0 +1,91 @@
+//! Weights that a run starts from: a file whose tensors are taken where names and shapes are the network's.
+
+use super::error::RunError;
+use super::events::Event;
+use super::search::Run;
+use crate::digest::sha256;
+use crate::graph::{Graph, Weights, initial_weights};
+use crate::model::{Matched, read, take_matching};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The largest file that is read.
+const MAX_BYTES: u64 = 4 << 30;
+/// Names of tensors that are told at most.
+const TOLD: usize = 6;
+
+/// A file of weights as it was when the run was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InitialWeights {
+    /// The file, in safetensors.
+    pub path: PathBuf,
+    /// Its SHA-256.
+    pub sha256: String,
+}
+
+impl InitialWeights {
+    /// The file as it is now.
+    ///
+    /// # Errors
+    /// `RunError::InitialWeights` where it cannot be read.
+    pub fn open(path: &Path) -> Result<Self, RunError> {
+        Ok(Self { path: path.to_owned(), sha256: sha256(&bytes(path)?) })
+    }
+
+    /// Gives `weights` what matches in the file, which must be the one that it was.
+    fn give(&self, graph: &Graph, weights: &mut Weights) -> Result<Matched, RunError> {
+        let bytes = bytes(&self.path)?;
+        if sha256(&bytes) != self.sha256 {
+            let changes = format!("{} has another SHA-256", self.path.display());
+            return Err(RunError::Changed { what: "the file of --init-from", changes });
+        }
+        take_matching(graph, weights, &bytes).map_err(|error| self.refused(error))
+    }
+
+    /// Refuses a file that gives this network nothing.
+    pub(super) fn check(&self, graph: &Graph) -> Result<(), RunError> {
+        match self.give(graph, &mut initial_weights(graph, 0))? {
+            Matched { taken: 0, .. } => {
+                Err(self.refused("no tensor in it has the name and shape of one of the network's"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refused(&self, problem: impl ToString) -> RunError {
+        RunError::InitialWeights { path: self.path.clone(), problem: problem.to_string() }
+    }
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, RunError> {
+    read(path, MAX_BYTES)
+        .map_err(|error| RunError::InitialWeights { path: path.to_owned(), problem: error.to_string() })
+}
+
+impl Run<'_> {
+    /// Weights that no training has changed yet: new ones, and those of `--init-from` where they match.
+    pub(super) fn untrained(&mut self, name: &str, graph: &Graph) -> Result<Weights, RunError> {
+        let mut weights = initial_weights(graph, self.config.seed);
+        if let Some(file) = &self.config.init_from {
+            let matched = file.give(graph, &mut weights)?;
+            self.listener.event(&Event::Note { text: told(name, &file.path, &matched) });
+        }
+        Ok(weights)
+    }
+}
+
+/// What matched and what did not, in a sentence or three.
+fn told(name: &str, path: &Path, Matched { taken, left, unused }: &Matched) -> String {
+    let mut text = format!("{name}: {taken} of {} tensors start from {}", taken + left.len(), path.display());
+    for (names, what) in [(left, "left as new"), (unused, "not used of the file")] {
+        if names.is_empty() {
+            continue;
+        }
+        text += &format!("; {what}: {}", names[..names.len().min(TOLD)].join(", "));
+        if names.len() > TOLD {
+            text += &format!(" and {} more", names.len() - TOLD);
+        }
+    }
+    text
+}

@@ -1,0 +1,80 @@
+//! Weights that a run starts from.
+
+use crate::export::prints;
+use crate::harness::gpu;
+use crate::scene::Scene;
+use netadapt::run::{
+    self, Config, Environment, Event, FinalStart, InitialWeights, Listener, RunError, RunResult, Stop,
+};
+use safetensors::tensor::{Dtype, TensorView};
+use std::path::Path;
+
+fn save(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).expect("a file can be written");
+}
+
+/// What a run remarks.
+struct Notes(Vec<String>);
+
+impl Listener for Notes {
+    fn event(&mut self, event: &Event) {
+        if let Event::Note { text } = event {
+            self.0.push(text.clone());
+        }
+    }
+}
+
+/// The loss of the first epoch of the super-network.
+fn first_loss(config: &Config) -> f64 {
+    let text = std::fs::read_to_string(config.out.join("results.csv")).expect("a file of the run");
+    let line = text.lines().find(|line| line.starts_with("supernet,1,")).expect("an epoch");
+    line.split(',').nth(3).expect("a loss").parse().expect("a number")
+}
+
+#[test]
+fn a_run_starts_from_the_weights_of_a_file() {
+    let scene = Scene::new();
+    let first = scene.config("first", "70%MAC");
+    run::search(&first, gpu().clone().into(), &mut ()).expect("it ends");
+    let file = first.out.join("initial/model.safetensors");
+    let init_from = Some(InitialWeights::open(&file).expect("it is there"));
+    let second =
+        Config { init_from, final_start: FinalStart::Scratch, epochs: Some(1), ..scene.config("second", "70%MAC") };
+    let mut notes = Notes(Vec::new());
+    run::search(&second, gpu().clone().into(), &mut notes).expect("it ends");
+    let note = |name: &str| notes.0.iter().find(|note| note.starts_with(name)).expect("it is told").clone();
+    let words: Vec<String> = note("super-network: ").split(' ').map(str::to_owned).collect();
+    assert_eq!(words[1], words[3], "all of them start from it: {words:?}");
+    let found = note("network-0: ");
+    assert!(found.contains("left as new: ") || found.contains("not used of the file: "), "it is smaller: {found}");
+    let (warm, cold) = (first_loss(&second), first_loss(&first));
+    assert!(warm < cold - 0.1, "{warm} {cold}");
+
+    let third = Config { out: scene.path("third"), ..second };
+    let stop = || Environment { stop: Stop::at(1), ..Environment::from(gpu().clone()) };
+    let stopped =
+        |result: Result<RunResult, RunError>| assert!(matches!(result, Err(RunError::Stopped { .. })), "{result:?}");
+    stopped(run::search(&third, stop(), &mut ()));
+    let whole = std::fs::read(&file).expect("it is there");
+    let mut changed = whole.clone();
+    *changed.last_mut().expect("no file is empty") ^= 1;
+    save(&file, &changed);
+    let error = run::resume(&third.out, stop(), &mut ()).expect_err("it is another file");
+    assert_eq!(error.exit_code(), 2);
+    let text = error.to_string();
+    assert!(text.contains("--init-from") && text.contains("initial/model.safetensors"), "{text}");
+    save(&file, &whole);
+    stopped(run::resume(&third.out, stop(), &mut ()));
+
+    let value = TensorView::new(Dtype::F32, vec![1], &[0; 4]).expect("a tensor");
+    save(&file, &safetensors::serialize([("head.extra", value)], None).expect("a file"));
+    let path = |path: &Path| path.display().to_string();
+    let search = |file: &str, more: &[&str], code: i32| {
+        let out = path(&scene.path("refused"));
+        let arguments = [&["search", &scene.data, "--preset", &scene.space, "--budget", "70%MAC"][..], more].concat();
+        prints(&[&arguments[..], &["--out", &out, "--init-from", file]].concat(), code).1
+    };
+    assert!(search(&path(&file), &[], 2).contains("no tensor in it"));
+    assert!(search("nowhere.safetensors", &[], 2).contains("nowhere.safetensors"));
+    assert!(!scene.path("refused").exists());
+}

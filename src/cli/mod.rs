@@ -14,6 +14,7 @@ mod data; // netadapt-data
 mod devices; // netadapt devices
 mod doctor; // netadapt doctor
 mod export; // netadapt export
+mod import; // netadapt import
 mod latency; // netadapt latency
 mod manual; // netadapt completions, netadapt man
 mod predict; // netadapt predict
@@ -44,6 +45,8 @@ enum Command {
     Resume(resume::Args),
     /// Write a found network as one folder of files for other programs, or check such a folder.
     Export(export::Args),
+    /// Bring an exported network back, with the weights that it has or with those that it was trained to elsewhere.
+    Import(import::Args),
     /// Say what is on images.
     Predict(predict::Args),
     /// Make the page of a run again, or one page of several with one curve of accuracy against latency.
@@ -66,6 +69,7 @@ pub fn netadapt() -> ExitCode {
         Command::Search(args) => search::run(args),
         Command::Resume(args) => resume::run(args),
         Command::Export(args) => export::run(args),
+        Command::Import(args) => import::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Report(args) => report::run(args),
         Command::Latency(args) => latency::run(args),

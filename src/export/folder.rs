@@ -10,7 +10,7 @@ use super::{ExportError, Facts, Format, Options, pytorch};
 use crate::disk::{Disk, SystemDisk, folder_of};
 use crate::gpu::Gpu;
 use crate::graph::fuse;
-use crate::model::{FoldedLayer, Model, Network, read, to_folded_safetensors, to_safetensors};
+use crate::model::{Architecture, FoldedLayer, Model, Network, read, to_folded_safetensors, to_safetensors};
 use prost::Message;
 use safetensors::tensor::SafeTensors;
 use std::collections::HashMap;
@@ -36,6 +36,11 @@ pub struct Report {
 /// # Errors
 /// `ExportError` names the file or the form of the network that is not as it should be.
 pub fn write(gpu: &Gpu, network: Network, facts: &Facts, options: &Options, out: &Path) -> Result<Report, ExportError> {
+    made(out, |folder| fill(gpu, network, facts, options, folder).and_then(|()| verify(folder)))
+}
+
+/// The new folder `out`, which appears only when `fill` has made all that is in it.
+pub(super) fn made<T>(out: &Path, fill: impl FnOnce(&Path) -> Result<T, ExportError>) -> Result<T, ExportError> {
     if out.exists() {
         return Err(ExportError::Occupied { path: out.to_owned() });
     }
@@ -51,12 +56,11 @@ pub fn write(gpu: &Gpu, network: Network, facts: &Facts, options: &Options, out:
         fs::remove_dir_all(&beside).map_err(failed("remove"))?;
     }
     fs::create_dir_all(&beside).map_err(failed("create"))?;
-    let written = fill(gpu, network, facts, options, &beside).and_then(|()| verify(&beside));
-    match written {
-        Ok(report) => {
+    match fill(&beside) {
+        Ok(made) => {
             SystemDisk.rename(&beside, out).map_err(failed("rename"))?;
             SystemDisk.sync_folder(folder_of(out)).map_err(failed("sync"))?;
-            Ok(report)
+            Ok(made)
         }
         Err(error) => {
             // What is wrong is told; that the rest could not be removed would not help.
@@ -66,16 +70,24 @@ pub fn write(gpu: &Gpu, network: Network, facts: &Facts, options: &Options, out:
     }
 }
 
+/// `architecture.json`.
+pub(super) fn description(architecture: &Architecture) -> Vec<u8> {
+    let text = serde_json::to_string_pretty(architecture).expect("an architecture is plain data");
+    format!("{text}\n").into_bytes()
+}
+
+/// The metadata of a file of weights: PyTorch's names and layouts.
+pub(super) fn about() -> HashMap<String, String> {
+    HashMap::from([("format".to_owned(), "pt".to_owned())])
+}
+
 /// Writes every file, the manifest last.
 fn fill(gpu: &Gpu, network: Network, facts: &Facts, options: &Options, folder: &Path) -> Result<(), ExportError> {
     let model = Model::new(gpu, network)?;
     let network = model.network();
     let weights = |source| ExportError::Weights { source };
-    let description = serde_json::to_string_pretty(&network.architecture)
-        .map_err(|error| ExportError::Damaged { path: folder.join("architecture.json"), reason: error.to_string() })?;
-    let about = || HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let mut files: Vec<(&str, Vec<u8>)> = vec![
-        ("architecture.json", format!("{description}\n").into_bytes()),
+        ("architecture.json", description(&network.architecture)),
         ("config.json", format!("{:#}\n", config(network)).into_bytes()),
         ("labels.txt", labels(&network.architecture).into_bytes()),
         ("README.md", card(network, facts, options).into_bytes()),
@@ -93,6 +105,11 @@ fn fill(gpu: &Gpu, network: Network, facts: &Facts, options: &Options, folder: &
         });
     }
     files.push((MANIFEST, Manifest::of(&files).to_json()));
+    put(folder, files)
+}
+
+/// Writes these files.
+pub(super) fn put(folder: &Path, files: Vec<(&str, Vec<u8>)>) -> Result<(), ExportError> {
     for (name, bytes) in files {
         let path = folder.join(name);
         let write = || SystemDisk.write(&path, &bytes).and_then(|()| SystemDisk.sync(&path));

@@ -15,10 +15,12 @@ mod describe; // metadata, config.json, labels.txt
 mod card; // README.md
 pub(crate) mod manifest; // manifest.json
 mod folder; // all of it, written and verified
+mod import; // back home
 
 pub use card::Facts;
 pub use folder::{Report, verify, write};
 pub use golden::Agreement;
+pub use import::import;
 pub use onnx::OnnxOptions;
 
 use crate::model::{ModelError, WeightsError};

@@ -98,12 +98,20 @@ impl Network {
     /// `ModelError` names the file and what is wrong with it. Memory is taken only as far as the files
     /// are large.
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
-        let architecture = Architecture::open(folder)?;
-        let path = folder.join(ARCHITECTURE);
-        let (net, arch) = architecture.build().map_err(|source| ModelError::Architecture { path, source })?;
-
         let exported = folder.join("train.safetensors");
         let path = if exported.exists() { exported } else { folder.join("model.safetensors") };
+        Self::with_weights(folder, path)
+    }
+
+    /// The architecture in `folder` with the unfolded weights in the file at `path`.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn with_weights(folder: &Path, path: PathBuf) -> Result<Self, ModelError> {
+        let architecture = Architecture::open(folder)?;
+        let built = architecture.build();
+        let (net, arch) =
+            built.map_err(|source| ModelError::Architecture { path: folder.join(ARCHITECTURE), source })?;
         // Beside every parameter there is at most a statistic.
         let least = net.params(&arch) * 4;
         let bytes = read(&path, least * 2 + MAX_HEADER_BYTES)?;

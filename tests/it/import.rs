@@ -1,16 +1,74 @@
-//! Weights that a run starts from.
+//! What comes back: an exported network as it was or with other weights, and weights that a run starts from.
 
-use crate::export::prints;
+use crate::export::{TINY, exported, network, options, prints};
 use crate::harness::gpu;
 use crate::scene::Scene;
+use netadapt::export::{ExportError, Facts, import, verify, write};
+use netadapt::graph::initial_weights;
+use netadapt::model::{Model, Network, to_safetensors};
 use netadapt::run::{
     self, Config, Environment, Event, FinalStart, InitialWeights, Listener, RunError, RunResult, Stop,
 };
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::HashMap;
 use std::path::Path;
 
 fn save(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).expect("a file can be written");
+}
+
+#[test]
+fn an_export_comes_back_and_goes_out_again() {
+    let (dir, out) = exported();
+    let back = dir.path().join("back");
+    import(&out, None, &back).expect("the export is whole");
+    let (before, after) = (Network::open(&out).expect("whole"), Network::open(&back).expect("whole"));
+    assert_eq!((&before.architecture, &before.weights), (&after.architecture, &after.weights));
+    let again = dir.path().join("again");
+    write(gpu(), after, &Facts::default(), &options(17, Some(1)), &again).expect("it can be exported");
+    let file = |folder: &Path, name: &str| std::fs::read(folder.join(name)).expect("a file of an export");
+    for name in ["model.onnx", "train.safetensors", "golden.safetensors", "model.py"] {
+        assert_eq!(file(&out, name), file(&again, name), "{name}");
+    }
+    assert!(matches!(import(&out, None, &back), Err(ExportError::Occupied { .. })));
+
+    let path = out.join("train.safetensors");
+    let mut bytes = file(&out, "train.safetensors");
+    *bytes.last_mut().expect("no file is empty") ^= 1;
+    save(&path, &bytes);
+    let error = import(&out, None, &dir.path().join("changed")).expect_err("it is not what was exported").to_string();
+    assert!(error.contains("train.safetensors") && error.contains("SHA-256"), "{error}");
+    assert!(!dir.path().join("changed").exists());
+}
+
+/// As PyTorch saves a state dictionary: with counters of another type.
+fn state_dict(network: &Network) -> Vec<u8> {
+    let file = to_safetensors(&network.graph, &network.weights, HashMap::new()).expect("weights make a file");
+    let file = SafeTensors::deserialize(&file).expect("it is one");
+    let mut views: Vec<_> = file.tensors();
+    let counter = TensorView::new(Dtype::I64, vec![], &[0; 8]).expect("a counter");
+    views.push(("stem.conv.norm.num_batches_tracked".to_owned(), counter));
+    safetensors::serialize(views, None).expect("they make a file")
+}
+
+#[test]
+fn weights_that_were_trained_elsewhere_come_back() {
+    let (dir, out) = exported();
+    let tuned = network(TINY, |net| net.smallest());
+    let tuned = Network { weights: initial_weights(&tuned.graph, 9), ..tuned };
+    let (file, back) = (dir.path().join("tuned.safetensors"), dir.path().join("back"));
+    save(&file, &state_dict(&tuned));
+    let path = |path: &Path| path.display().to_string();
+    let (text, _) = prints(&["import", &path(&out), "--weights", &path(&file), "--out", &path(&back)], 0);
+    assert!(text.contains("10 classes, images of 28 px") && text.contains("--init-from"), "{text}");
+    let model = Model::open(gpu(), &back).expect("it is whole");
+    assert_eq!(model.network().weights.values, tuned.weights.values);
+
+    let other = network(TINY, |net| net.full());
+    save(&file, &state_dict(&other));
+    let (_, message) = prints(&["import", &path(&out), "--weights", &path(&file), "--out", &path(&back)], 1);
+    assert!(message.contains("tuned.safetensors"), "{message}");
+    verify(&out).expect("what it was read from is as it was");
 }
 
 /// What a run remarks.

@@ -8,7 +8,7 @@ mod gradients; // the reference's backward passes against differences of its for
 mod harness; // one device, operands full of traps, comparison, and the tests of the comparison
 mod golden; // ten training steps against PyTorch's
 mod hostile; // files from strangers
-mod import; // weights that a run starts from
+mod import; // networks that come back, and weights that a run starts from
 mod latency; // tables built, stopped, killed and refused
 mod memory; // an allocator that counts, so that a test can say how much a call may take
 mod kernels; // every kernel against its reference, with several tile sizes

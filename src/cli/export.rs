@@ -1,13 +1,22 @@
 //! `netadapt export`.
 
+use super::runtime::{Runtime, cross_check};
 use super::stored::{coded, facts, network_folder};
-use crate::export::{self, Format, OnnxOptions, Options, Report};
+use super::threads;
+use crate::data::{self, Images};
+use crate::export::{self, HalfCost, OnnxOptions, Options, Report};
 use crate::gpu::{self, Gpu};
-use crate::model::Network;
-use crate::run::RunError;
+use crate::graph::Weights;
+use crate::kernels::Tuning;
+use crate::model::{Network, WeightType, rounded};
+use crate::run::{self, RunError};
 use crate::search::Budget;
+use crate::train::evaluate;
 use clap::ValueEnum;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Decoded images kept in memory at most.
+const CACHE_BYTES: usize = 256 << 20;
 
 /// Options of `netadapt export`.
 #[derive(Debug, clap::Args)]
@@ -15,7 +24,7 @@ pub(super) struct Args {
     /// Folder of a run, or of one network; with --verify an exported folder.
     folder: PathBuf,
     /// Check an exported folder: sums, contents and golden samples. Nothing is written, no device is needed.
-    #[arg(long, conflicts_with_all = ["budget", "format", "opset", "batch", "out"])]
+    #[arg(long, conflicts_with_all = ["budget", "format", "opset", "batch", "weights", "data", "cross_check", "out"])]
     verify: bool,
     /// Which of a run's networks, by its budget [default: the first].
     #[arg(long)]
@@ -29,6 +38,15 @@ pub(super) struct Args {
     /// Images of a batch of the ONNX model, or `any`.
     #[arg(long, default_value = "1", value_parser = batch)]
     batch: Batch,
+    /// Type of the weights in model.onnx and model.safetensors; f16 is measured on the test images first.
+    #[arg(long, value_enum, default_value = "f32")]
+    weights: WeightsArg,
+    /// Folder of the images to measure f16 on, where the run's are not where they were.
+    #[arg(long, value_name = "DATA")]
+    data: Option<PathBuf>,
+    /// Measure the network in another runtime too, and put both latencies into the card.
+    #[arg(long, value_enum, value_name = "RUNTIME")]
+    cross_check: Option<Runtime>,
     /// Folder to write [default: export in the network's].
     #[arg(long)]
     out: Option<PathBuf>,
@@ -45,6 +63,14 @@ enum FormatArg {
     Safetensors,
     /// model.py.
     Pytorch,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum WeightsArg {
+    /// 32 bits.
+    F32,
+    /// 16 bits.
+    F16,
 }
 
 /// Images of a batch; `None` for any number.
@@ -74,23 +100,64 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let mut formats = Vec::new();
     for format in args.format {
         let format = match format {
-            FormatArg::Onnx => Format::Onnx,
-            FormatArg::Safetensors => Format::Safetensors,
-            FormatArg::Pytorch => Format::Pytorch,
+            FormatArg::Onnx => export::Format::Onnx,
+            FormatArg::Safetensors => export::Format::Safetensors,
+            FormatArg::Pytorch => export::Format::Pytorch,
         };
         if !formats.contains(&format) {
             formats.push(format);
         }
     }
-    let options = Options { formats, onnx: OnnxOptions::new(args.opset, args.batch.0).map_err(coded)? };
+    let weights = match args.weights {
+        WeightsArg::F32 => WeightType::F32,
+        WeightsArg::F16 => WeightType::F16,
+    };
+    let options = Options { formats, onnx: OnnxOptions::new(args.opset, args.batch.0).map_err(coded)?, weights };
     let folder = network_folder(&args.folder, args.budget.as_ref())?;
     let network = Network::open(&folder).map_err(coded)?;
     let gpu = Gpu::open(gpu::Options { device: args.device, portable: false }).map_err(RunError::from)?;
     let out = args.out.unwrap_or_else(|| folder.join("export"));
-    let report = export::write(&gpu, network, &facts(&folder), &options, &out).map_err(coded)?;
+    let mut facts = facts(&folder);
+    if weights == WeightType::F16 {
+        facts.half = Some(half_cost(&gpu, &network, &folder, args.data.as_deref())?);
+    }
+    if let Some(runtime) = args.cross_check {
+        let batch = args.batch.0.unwrap_or(1);
+        let onnx = export::onnx_file(&network, options.onnx, weights);
+        facts.cross_check = Some(cross_check(runtime, &gpu, &network, &onnx, batch)?);
+    }
+    let report = export::write(&gpu, network, &facts, &options, &out).map_err(coded)?;
     say!("{} is written", out.display());
+    facts.half.iter().for_each(|cost| say!("weights in f16: {cost}"));
+    facts.cross_check.iter().for_each(|check| say!("cross-check: {check}"));
     print(&report);
     Ok(())
+}
+
+/// What rounding the weights to f16 costs on the test images of the network's run, or on those in `data`.
+fn half_cost(gpu: &Gpu, network: &Network, folder: &Path, data: Option<&Path>) -> anyhow::Result<HalfCost> {
+    let architecture = &network.architecture;
+    let run = run::source(&folder.join("../..")).ok().map(|source| source.config);
+    let Some(root) = data.or(run.as_ref().map(|config| config.data.as_path())) else {
+        anyhow::bail!(
+            "{} is no run's, so there are no test images to measure f16 on; name them with --data",
+            folder.display()
+        );
+    };
+    let seed = run.as_ref().map_or(0, |config| config.seed);
+    let options = data::Options { seed, holdout: architecture.space.search.holdout_images as usize };
+    let dataset = data::open(root, &options).map_err(RunError::from)?;
+    anyhow::ensure!(dataset.classes == architecture.classes, "{} has other classes than the network", root.display());
+    let format = data::Format { size: architecture.size, channels: architecture.channels };
+    let images = Images::load(&dataset.test, format, threads(), CACHE_BYTES, &|_, _| ()).map_err(RunError::from)?;
+    let (shapes, tuning) = (network.shapes(), Tuning::for_adapter(gpu.adapter()));
+    let on = |weights: &Weights| {
+        evaluate(gpu, &network.graph, &shapes, weights, &images, &architecture.normalisation, &tuning)
+    };
+    let full = on(&network.weights).map_err(RunError::from)?;
+    let half = on(&rounded(&network.graph, &network.weights)).map_err(RunError::from)?;
+    let changed = full.predicted.iter().zip(&half.predicted).filter(|(a, b)| a != b).count();
+    Ok(HalfCost { half: half.accuracy, full: full.accuracy, changed, images: images.len() })
 }
 
 fn print(report: &Report) {

@@ -22,6 +22,7 @@ mod search; // netadapt search
 mod resume; // netadapt resume
 mod report; // netadapt report
 mod attended; // a run with somebody at the terminal
+mod runtime; // another runtime, measured beside ours
 mod stored; // which network a user means
 mod terminal; // progress, tables
 
@@ -88,6 +89,11 @@ pub fn netadapt_bench() -> ExitCode {
 /// The program `netadapt-data`.
 pub fn netadapt_data() -> ExitCode {
     exit(data::run(data::Args::parse()))
+}
+
+/// One for each core.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// What happens when stdout cannot be written to.

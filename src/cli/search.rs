@@ -1,6 +1,7 @@
 //! `netadapt search`.
 
 use super::attended::{Attended, NoTune, Output};
+use super::threads;
 use crate::run::{self, Comparison, Config, FinalStart, InitialWeights, StrategyKind, TeacherKind};
 use crate::search::Budget;
 use clap::ValueEnum;
@@ -161,7 +162,7 @@ impl Args {
             replay: self.replay.map(std::path::absolute).transpose()?,
             latency: self.latency.map(std::path::absolute).transpose()?,
             init_from: init_from.as_deref().map(InitialWeights::open).transpose()?,
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: threads(),
         })
     }
 }

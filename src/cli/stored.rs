@@ -51,6 +51,8 @@ pub(super) fn facts(folder: &Path) -> Facts {
         accuracy: network["accuracy"]["test"].as_f64().zip(network["interval"].as_f64()),
         latency_ms: network["latency_ms"].as_f64(),
         device: text(&adapter["name"]).zip(text(&adapter["driver"])).map(|(name, driver)| format!("{name} ({driver})")),
+        half: None,
+        cross_check: None,
     }
 }
 

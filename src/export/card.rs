@@ -1,7 +1,7 @@
 //! The model card, `README.md`: what the network is, how good and fast it was measured to be, its limits.
 
 use super::{Format, Options};
-use crate::model::Network;
+use crate::model::{Network, WeightType};
 use std::fmt::Write as _;
 
 /// What a run knows of a network beside its files; what is not known is not said.
@@ -19,6 +19,54 @@ pub struct Facts {
     pub latency_ms: Option<f64>,
     /// The device and driver of that.
     pub device: Option<String>,
+    /// What weights in f16 cost.
+    pub half: Option<HalfCost>,
+    /// The latency in another runtime, and here, one after the other.
+    pub cross_check: Option<CrossCheck>,
+}
+
+/// Accuracy of a network with its weights rounded to f16, and as it was trained, on the same images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HalfCost {
+    /// Share of hits with f16.
+    pub half: f64,
+    /// Share of hits with f32.
+    pub full: f64,
+    /// Images whose class differs between the two.
+    pub changed: usize,
+    /// Test images.
+    pub images: usize,
+}
+
+impl std::fmt::Display for HalfCost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { half, full, changed, images } = self;
+        let [half, full] = [half, full].map(|share| share * 100.0);
+        write!(f, "{half:.2} % of the {images} test images, {full:.2} % with f32 ({:+.2} points; ", half - full)?;
+        write!(f, "{changed} get another class)")
+    }
+}
+
+/// The latency of `model.onnx` in another runtime and of the same network in this engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CrossCheck {
+    /// The runtime, its version and what it ran on.
+    pub runtime: String,
+    /// Median latency there, in milliseconds.
+    pub runtime_ms: f64,
+    /// Median latency here.
+    pub engine_ms: f64,
+    /// The device here.
+    pub device: String,
+    /// Images of a batch.
+    pub batch: u32,
+}
+
+impl std::fmt::Display for CrossCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { runtime, runtime_ms, engine_ms, device, batch } = self;
+        write!(f, "{runtime_ms:.3} ms in {runtime}, {engine_ms:.3} ms here on {device}, for a batch of {batch}")
+    }
 }
 
 /// The card's text in Markdown.
@@ -44,6 +92,12 @@ pub(super) fn card(network: &Network, facts: &Facts, options: &Options) -> Strin
     if let (Some(ms), Some(device)) = (facts.latency_ms, &facts.device) {
         rows.push(("latency", format!("{ms:.3} ms for a batch of {batch}, measured on {}", plain(device))));
     }
+    if let Some(cost) = &facts.half {
+        rows.push(("with weights in f16", cost.to_string()));
+    }
+    if let Some(check) = &facts.cross_check {
+        rows.push(("cross-check", plain(&check.to_string())));
+    }
     if let Some(budget) = &facts.budget {
         rows.push(("searched for", plain(budget)));
     }
@@ -60,6 +114,9 @@ pub(super) fn card(network: &Network, facts: &Facts, options: &Options) -> Strin
     }
     text += "\n## Files\n\n";
     text += "- `train.safetensors`: weights with batch normalisation apart, to train on; PyTorch's names\n";
+    if options.weights == WeightType::F16 {
+        text += "- weights in `model.onnx` and `model.safetensors` are f16, biases and all arithmetic f32\n";
+    }
     if options.formats.contains(&Format::Onnx) {
         text += "- `model.onnx`: pixels (N, C, H, W) from 0 to 1 in, logits out; normalisation inside, how to \
                  make the pixels in its metadata\n";

@@ -7,6 +7,7 @@ use super::ExportError;
 use super::array::{Array, Window};
 use super::onnx::{LOGITS, PIXELS};
 use super::proto::{AttributeProto, ModelProto, NodeProto, TensorProto};
+use half::f16;
 use prost::Message;
 use std::collections::HashMap;
 
@@ -29,6 +30,12 @@ impl Evaluator {
     pub(super) fn new(bytes: &[u8]) -> Result<Self, ExportError> {
         let model = ModelProto::decode(bytes).map_err(|error| ExportError::Onnx { problem: error.to_string() })?;
         Ok(Self { model })
+    }
+
+    /// Whether some of its constants are f16.
+    pub(super) fn is_half(&self) -> bool {
+        let constants = self.model.graph.iter().flat_map(|graph| &graph.initializer);
+        constants.into_iter().any(|tensor| tensor.data_type == TensorProto::FLOAT16)
     }
 
     /// Logits of one image (1, C, S, S) from 0 to 1.
@@ -91,6 +98,7 @@ impl Operands<'_> {
                 let window = Window { kernel: kernel?, stride: stride?, pad: pad?, group: self.int("group")? };
                 self.array(0)?.convolve(&self.array(1)?, &self.array(2)?, window, MAX_VALUES)
             }
+            "Cast" if self.int("to")? == TensorProto::FLOAT as usize => self.array(0),
             "GlobalAveragePool" => self.array(0)?.pool(),
             "Flatten" => self.array(0)?.flatten(self.int("axis")?),
             "Gemm" if self.int("transB")? == 1 => self.array(0)?.linear(&self.array(1)?, &self.array(2)?),
@@ -126,11 +134,14 @@ impl Operands<'_> {
         let tensor = self.constant(name)?;
         let shape = tensor.dims.iter().map(|size| usize::try_from(*size)).collect::<Result<Vec<_>, _>>();
         let shape = shape.map_err(|_| format!("`{name}` has the shape {:?}", tensor.dims))?;
-        if tensor.data_type != TensorProto::FLOAT {
-            return Err(format!("`{name}` is not of f32"));
-        }
-        let bytes = tensor.raw_data.chunks_exact(4);
-        let values = bytes.map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect();
+        let raw = &tensor.raw_data;
+        let values = match tensor.data_type {
+            TensorProto::FLOAT => {
+                raw.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect()
+            }
+            TensorProto::FLOAT16 => raw.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f64()).collect(),
+            _ => return Err(format!("`{name}` is neither of f32 nor of f16")),
+        };
         Array::new(shape, values).map_err(|problem| format!("`{name}`: {problem}"))
     }
 

@@ -5,14 +5,15 @@ use super::describe::{config, labels};
 use super::evaluate::Evaluator;
 use super::golden::{Agreement, Golden};
 use super::manifest::{MANIFEST, Manifest};
-use super::onnx::{self, OnnxOptions};
+use super::onnx::{OnnxOptions, onnx_file};
 use super::{ExportError, Facts, Format, Options, pytorch};
 use crate::disk::{Disk, SystemDisk, folder_of};
 use crate::gpu::Gpu;
 use crate::graph::fuse;
-use crate::model::{Architecture, FoldedLayer, Model, Network, read, to_folded_safetensors, to_safetensors};
-use prost::Message;
-use safetensors::tensor::SafeTensors;
+use crate::model::{
+    Architecture, FoldedLayer, Model, Network, WeightType, read, to_folded_safetensors, to_safetensors,
+};
+use safetensors::tensor::{Dtype, SafeTensors};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -96,9 +97,9 @@ fn fill(gpu: &Gpu, network: Network, facts: &Facts, options: &Options, folder: &
     ];
     for format in &options.formats {
         files.push(match format {
-            Format::Onnx => ("model.onnx", onnx::model(network, options.onnx).encode_to_vec()),
+            Format::Onnx => ("model.onnx", onnx_file(network, options.onnx, options.weights)),
             Format::Safetensors => {
-                let bytes = to_folded_safetensors(&network.graph, &network.weights, about());
+                let bytes = to_folded_safetensors(&network.graph, &network.weights, options.weights, about());
                 ("model.safetensors", bytes.map_err(weights)?)
             }
             Format::Pytorch => ("model.py", pytorch::module(network).into_bytes()),
@@ -152,7 +153,7 @@ pub fn verify(folder: &Path) -> Result<Report, ExportError> {
     }
     let (path, bytes) = content("golden.safetensors")?;
     let golden = Golden::parse(&network, &bytes).map_err(|reason| damaged(path, reason))?;
-    let rebuilt = onnx::model(&network, OnnxOptions::default()).encode_to_vec();
+    let rebuilt = onnx_file(&network, OnnxOptions::default(), WeightType::F32);
     let mut forms = vec![("train.safetensors", rebuilt)];
     if manifest.has("model.onnx") {
         forms.push(("model.onnx", content("model.onnx")?.1));
@@ -168,7 +169,7 @@ pub fn verify(folder: &Path) -> Result<Report, ExportError> {
     Ok(Report { files: manifest.names().count(), agreements })
 }
 
-/// `model.safetensors` must be the folded weights of `train.safetensors`, bit for bit.
+/// `model.safetensors` must be the folded weights of `train.safetensors`, bit for bit, or those rounded to f16.
 fn check_folded(network: &Network, bytes: &[u8]) -> Result<(), String> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     for layer in fuse(&network.graph).iter().filter_map(|f| FoldedLayer::of(&network.graph, &network.weights, f)) {
@@ -176,7 +177,11 @@ fn check_folded(network: &Network, bytes: &[u8]) -> Result<(), String> {
         for (suffix, shape, values) in [("weight", &layer.shape, &layer.weight), ("bias", &bias_shape, &layer.bias)] {
             let name = format!("{}.{suffix}", layer.path);
             let view = file.tensor(&name).map_err(|error| error.to_string())?;
-            if view.shape() != shape.as_slice() || view.data() != bytemuck::cast_slice::<f32, u8>(values) {
+            let weight_type = match view.dtype() {
+                Dtype::F16 if suffix == "weight" => WeightType::F16,
+                _ => WeightType::F32,
+            };
+            if view.shape() != shape.as_slice() || view.data() != weight_type.bytes(values) {
                 return Err(format!("`{name}` is not what train.safetensors folds to"));
             }
         }

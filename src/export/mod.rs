@@ -17,13 +17,13 @@ pub(crate) mod manifest; // manifest.json
 mod folder; // all of it, written and verified
 mod import; // back home
 
-pub use card::Facts;
+pub use card::{CrossCheck, Facts, HalfCost};
 pub use folder::{Report, verify, write};
 pub use golden::Agreement;
 pub use import::import;
-pub use onnx::OnnxOptions;
+pub use onnx::{OnnxOptions, onnx_file};
 
-use crate::model::{ModelError, WeightsError};
+use crate::model::{ModelError, WeightType, WeightsError};
 use std::path::PathBuf;
 
 /// What is written beside the architecture and the weights to train on.
@@ -44,6 +44,8 @@ pub struct Options {
     pub formats: Vec<Format>,
     /// Which ONNX.
     pub onnx: OnnxOptions,
+    /// Type of the weights in `model.onnx` and `model.safetensors`.
+    pub weights: WeightType,
 }
 
 /// Why a network was not exported, or an export is not what it says.

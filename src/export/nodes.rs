@@ -1,18 +1,19 @@
 //! The nodes of `model.onnx`, each named after its layer.
 //!
 //! Normalisation is the first two nodes, batch normalisation is folded. A bypass is a slice of the layer's
-//! input and a concatenation; a residual sum of unequal widths fills the narrower side with zeros.
+//! input and a concatenation; a residual sum of unequal widths fills the narrower side with zeros. Weights in f16
+//! are cast to f32 where they are used, which a runtime does once.
 
 use super::onnx::{LOGITS, PIXELS};
 use super::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 use crate::graph::{Fused, Graph, Op, ShortcutEdge, TensorId, fuse};
-use crate::model::{FoldedLayer, Network};
+use crate::model::{FoldedLayer, Network, WeightType};
 use crate::space::{Activation, Shortcut};
 use std::collections::HashMap;
 
 /// Nodes and constants of the network from `PIXELS` to `LOGITS`, without the graph's name, input and output.
-pub(super) fn nodes(network: &Network, opset: i64) -> GraphProto {
-    let mut writer = Writer { opset, graph: GraphProto::default(), values: HashMap::new() };
+pub(super) fn nodes(network: &Network, opset: i64, weights: WeightType) -> GraphProto {
+    let mut writer = Writer { opset, weights, graph: GraphProto::default(), values: HashMap::new() };
     writer.normalise(network);
     for fused in fuse(&network.graph) {
         writer.operation(network, &fused);
@@ -23,6 +24,7 @@ pub(super) fn nodes(network: &Network, opset: i64) -> GraphProto {
 /// A graph being written.
 struct Writer {
     opset: i64,
+    weights: WeightType,
     graph: GraphProto,
     /// The ONNX value of each tensor.
     values: HashMap<TensorId, String>,
@@ -75,7 +77,7 @@ impl Writer {
     fn convolution(&mut self, layer: &FoldedLayer, x: TensorId, [kernel, stride, group]: [u32; 3]) -> String {
         let mut shape = layer.shape.clone();
         shape.resize(4, 1);
-        let weight = self.floats(&format!("{}.weight", layer.path), &shape, &layer.weight);
+        let weight = self.weight(&format!("{}.weight", layer.path), &shape, &layer.weight);
         let bias = self.floats(&format!("{}.bias", layer.path), &[layer.bias.len()], &layer.bias);
         let attributes = vec![
             ints("kernel_shape", &[kernel; 2]),
@@ -88,7 +90,7 @@ impl Writer {
     }
 
     fn classifier(&mut self, layer: &FoldedLayer, x: TensorId) -> String {
-        let weight = self.floats(&format!("{}.weight", layer.path), &layer.shape, &layer.weight);
+        let weight = self.weight(&format!("{}.weight", layer.path), &layer.shape, &layer.weight);
         let bias = self.floats(&format!("{}.bias", layer.path), &[layer.bias.len()], &layer.bias);
         let x = self.values[&x].clone();
         let flat = self.node("Flatten", "flatten", &[&x], vec![int("axis", 1)]);
@@ -177,6 +179,18 @@ impl Writer {
             attribute,
         });
         name.to_owned()
+    }
+
+    /// A layer's weights as f32, whatever they are stored as.
+    fn weight(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
+        let raw_data = self.weights.bytes(values);
+        match self.weights {
+            WeightType::F32 => self.constant(name, shape, TensorProto::FLOAT, raw_data),
+            WeightType::F16 => {
+                let stored = self.constant(&format!("{name}.f16"), shape, TensorProto::FLOAT16, raw_data);
+                self.node("Cast", name, &[&stored], vec![int("to", TensorProto::FLOAT.into())])
+            }
+        }
     }
 
     fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {

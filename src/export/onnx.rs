@@ -10,7 +10,8 @@ use super::proto::{
     DimensionProto, GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto,
     TensorTypeProto, TypeProto, ValueInfoProto,
 };
-use crate::model::Network;
+use crate::model::{Network, WeightType};
+use prost::Message;
 
 /// The name of the input.
 pub(super) const PIXELS: &str = "pixels";
@@ -53,15 +54,20 @@ impl OnnxOptions {
     }
 }
 
+/// `model.onnx` alone, as an export has it: for a runtime that is to be measured.
+pub fn onnx_file(network: &Network, options: OnnxOptions, weights: WeightType) -> Vec<u8> {
+    model(network, options, weights).encode_to_vec()
+}
+
 /// The network as a model of ONNX.
-pub(super) fn model(network: &Network, options: OnnxOptions) -> ModelProto {
+pub(super) fn model(network: &Network, options: OnnxOptions, weights: WeightType) -> ModelProto {
     let architecture = &network.architecture;
     let size = Some(architecture.size);
     let graph = GraphProto {
         name: format!("netadapt {}", architecture.space.name),
         input: vec![value(PIXELS, &[options.batch, Some(architecture.channels), size, size], "IMAGE")],
         output: vec![value(LOGITS, &[options.batch, Some(network.net.classes())], "")],
-        ..nodes(network, options.opset)
+        ..nodes(network, options.opset, weights)
     };
     ModelProto {
         ir_version: options.ir_version().expect("options exist for known versions only"),

@@ -110,6 +110,8 @@ pub(super) struct TensorProto {
 impl TensorProto {
     /// `data_type` of f32.
     pub(super) const FLOAT: i32 = 1;
+    /// `data_type` of f16.
+    pub(super) const FLOAT16: i32 = 10;
     /// `data_type` of i64.
     pub(super) const INT64: i32 = 7;
 }

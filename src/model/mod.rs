@@ -11,7 +11,7 @@ mod network; // both, read from a folder
 mod predictor; // a network on a device
 
 pub use architecture::{Architecture, ArchitectureError};
-pub use folded::{FoldedLayer, to_folded_safetensors};
+pub use folded::{FoldedLayer, WeightType, rounded, to_folded_safetensors};
 pub use network::{ModelError, Network, read};
 pub use predictor::{Model, Prediction};
 pub use weights::{Matched, WeightsError, from_safetensors, take_matching, to_safetensors};

@@ -8,7 +8,7 @@ use netadapt::digest::sha256;
 use netadapt::export::{ExportError, Facts, Format, OnnxOptions, Options, verify, write};
 use netadapt::graph::{initial_weights, lower};
 use netadapt::kernels::Tuning;
-use netadapt::model::{Architecture, Network, to_safetensors};
+use netadapt::model::{Architecture, Network, WeightType, to_safetensors};
 use netadapt::rng::{Purpose, stream};
 use netadapt::space::spec::PRESETS;
 use netadapt::space::{Arch, LayerShape, Shortcut, Space, WidthSampler};
@@ -75,7 +75,8 @@ pub(crate) fn network((preset, size, channels): Scene, choose: impl Fn(&netadapt
 
 pub(crate) fn options(opset: u32, batch: Option<u32>) -> Options {
     let onnx = OnnxOptions::new(opset, batch).expect("a version that is written");
-    Options { formats: vec![Format::Onnx, Format::Safetensors, Format::Pytorch], onnx }
+    let formats = vec![Format::Onnx, Format::Safetensors, Format::Pytorch];
+    Options { formats, onnx, weights: WeightType::F32 }
 }
 
 /// A small export in a folder of its own.
@@ -124,14 +125,20 @@ fn agree(scene: Scene) -> BTreeSet<&'static str> {
         let opset = [13, 17, 21][index as usize % 3];
         let network = network(scene, choose);
         seen.extend(network.shapes().iter().flat_map(kinds));
-        let options = options(opset, (index % 2 == 0).then_some(1 << (index % 3)));
+        // Every opset and batch comes with both.
+        let half = index / 3 % 2 == 1;
+        let weights = if half { WeightType::F16 } else { WeightType::F32 };
+        let options = Options { weights, ..options(opset, (index % 2 == 0).then_some(1 << (index % 3))) };
         let report = write(gpu(), network, &Facts::default(), &options, &folder.join(index.to_string()));
         let report = report.unwrap_or_else(|error| panic!("{scene:?} {index} opset {opset}: {error}"));
         assert_eq!(report.files, FILES.len());
         assert_eq!(report.agreements.len(), 2);
         for (form, agreement) in report.agreements {
             assert!(agreement.holds() && agreement.range > 0.1, "{scene:?} {index} {form}: {agreement:?}");
-            assert_eq!(agreement.same_class, agreement.samples, "{scene:?} {index} {form}");
+            let rounded = half && form == "model.onnx";
+            assert_eq!(agreement.tolerance > 1e-3, rounded, "{scene:?} {index} {form}");
+            assert_eq!(agreement.largest > 1e-5 * agreement.range, rounded, "{scene:?} {index} {form}: {agreement:?}");
+            assert!(rounded || agreement.same_class == agreement.samples, "{scene:?} {index} {form}");
         }
     }
     seen
@@ -407,6 +414,95 @@ fn the_program_exports_what_was_asked_for_and_verifies_it() {
     assert!(message.contains("13, 17 and 21"), "{message}");
     let (_, message) = prints(&["export", &path("images")], 1);
     assert!(message.contains("neither an exported network nor a run"), "{message}");
+}
+
+#[test]
+fn weights_in_f16_are_half_as_large_and_their_cost_is_measured() {
+    let dir = run();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let bytes = |name: &str| std::fs::metadata(dir.path().join(name)).expect("a file of an export").len() as f64;
+    // The network's images: eight of each of its classes.
+    for split in ["train", "val", "test"] {
+        for class in 0..10 {
+            let folder = dir.path().join(format!("data/{split}/class {class}, \"quoted\""));
+            std::fs::create_dir_all(&folder).expect("a folder can be made");
+            for n in 0..8u32 {
+                let mut rng = stream(9, Purpose::Data, class, u64::from(n));
+                let image = image::GrayImage::from_fn(28, 28, |_, _| image::Luma([rng.random()]));
+                image.save(folder.join(format!("{n}.png"))).expect("an image can be written");
+            }
+        }
+    }
+    let (from, data) = (path("run"), path("data"));
+    prints(&["export", &from, "--out", &path("full")], 0);
+    let (text, _) = prints(&["export", &from, "--out", &path("half"), "--weights", "f16", "--data", &data], 0);
+    assert!(text.contains("of the 80 test images") && text.contains("points"), "{text}");
+    let card = std::fs::read_to_string(dir.path().join("half/README.md")).expect("there is a card");
+    assert!(card.contains("with weights in f16 |") && card.contains("are f16"), "{card}");
+    for name in ["model.onnx", "model.safetensors"] {
+        let share = bytes(&format!("half/{name}")) / bytes(&format!("full/{name}"));
+        assert!((0.5..0.6).contains(&share), "{name}: {share}");
+    }
+    assert_eq!(bytes("half/train.safetensors"), bytes("full/train.safetensors"));
+    prints(&["export", "--verify", &path("half")], 0);
+    let weights = std::fs::read(dir.path().join("half/model.safetensors")).expect("a file of an export");
+    replace(&dir.path().join("half"), "model.safetensors", &with_another_value(&weights));
+    assert!(refusal(&dir.path().join("half")).contains("model.safetensors"));
+
+    let (_, message) = prints(&["export", &from, "--out", &path("none"), "--weights", "f16"], 1);
+    assert!(message.contains("no test images") && message.contains("--data"), "{message}");
+    let (_, message) =
+        prints(&["export", &from, "--out", &path("none"), "--weights", "f16", "--data", &path("nowhere")], 5);
+    assert!(message.contains("nowhere"), "{message}");
+}
+
+/// A program in the place of Python that prints this and ends with `code`.
+#[cfg(unix)]
+fn python(dir: &TempDir, name: &str, says: &str, code: u8) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = dir.path().join(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{says}\nexit {code}\n")).expect("a file can be written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it can be made to run");
+    path
+}
+
+/// The script itself is run by `scripts/test`, which has onnxruntime.
+#[cfg(unix)]
+#[test]
+fn another_runtimes_latency_is_in_the_card() {
+    let dir = run();
+    let export = |python: &Path, out: &str| {
+        let out = dir.path().join(out).display().to_string();
+        let output = Command::new(env!("CARGO_BIN_EXE_netadapt"))
+            .args(["export", &dir.path().join("run").display().to_string(), "--out", &out])
+            .args(["--format", "onnx", "--batch", "2", "--cross-check", "onnxruntime"])
+            .env("NETADAPT_PYTHON", python)
+            .output()
+            .expect("the program starts");
+        let text = |bytes| String::from_utf8(bytes).expect("it prints text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    // It is given the script, a file that is there, the batch and the seconds.
+    let says = "[ \"$1\" = -c ] && [ -s \"$3\" ] && [ \"$4\" = 2 ] && \
+                echo '{\"runtime\": \"a runtime 1.2\", \"median_ms\": 1.25, \"p90_ms\": 2}'";
+    let (code, text, message) = export(&python(&dir, "good", says, 0), "out");
+    assert_eq!(code, Some(0), "{message}");
+    assert!(text.contains("cross-check: 1.250 ms in a runtime 1.2, ") && text.contains("batch of 2"), "{text}");
+    let card = std::fs::read_to_string(dir.path().join("out/README.md")).expect("there is a card");
+    assert!(card.contains("| cross-check | 1.250 ms in a runtime 1.2"), "{card}");
+
+    let says = "echo \"ModuleNotFoundError: No module named 'onnxruntime'\" >&2";
+    for (python, words) in [
+        (python(&dir, "without", says, 1), "No module named 'onnxruntime'"),
+        (python(&dir, "silent", "", 0), "printed no latency"),
+        (dir.path().join("nowhere"), "cannot start"),
+    ] {
+        let (code, _, message) = export(&python, "none");
+        assert_eq!(code, Some(1), "{message}");
+        assert!(message.contains(words), "{message}");
+        assert!(words == "printed no latency" || message.contains("NETADAPT_PYTHON"), "{message}");
+        assert!(!dir.path().join("none").exists());
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use netadapt::export;
 use netadapt::formats::{self, FORMATS};
 use netadapt::graph::{initial_weights, lower};
 use netadapt::kernels::Tuning;
-use netadapt::model::{Architecture, Network, to_safetensors};
+use netadapt::model::{Architecture, Network, WeightType, to_safetensors};
 use netadapt::report::{Compared, Input, LayerBar, NetworkSummary, Picture};
 use netadapt::rng::{Purpose, stream};
 use netadapt::run::{self, Config, Environment, RunError, Stop};
@@ -131,7 +131,8 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let architecture = Architecture::new(&space, &net, &arch, &classes, normalisation);
     let weights = initial_weights(&graph, 0);
     let export = scene.path("export");
-    let options = export::Options { formats: vec![export::Format::Onnx], onnx: export::OnnxOptions::default() };
+    let (formats, onnx) = (vec![export::Format::Onnx], export::OnnxOptions::default());
+    let options = export::Options { formats, onnx, weights: WeightType::F32 };
     let described = serde_json::to_vec(&architecture).expect("it is plain data");
     let network = Network { architecture, net, arch, graph, weights };
     export::write(gpu(), network, &export::Facts::default(), &options, &export).expect("it is written");

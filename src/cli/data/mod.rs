@@ -2,6 +2,7 @@
 
 mod check;
 
+use super::threads;
 use crate::data::{self, Format, Images, detect_channels};
 use crate::run::RunError;
 use clap::{Parser, Subcommand};
@@ -40,11 +41,6 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         Command::Check(args) => check::run(args),
         Command::Stats { data, size, holdout, seed } => stats(&data, size, holdout, seed),
     }
-}
-
-/// One for each core.
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn stats(root: &Path, size: u32, holdout: usize, seed: u64) -> anyhow::Result<()> {

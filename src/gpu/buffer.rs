@@ -19,7 +19,8 @@ impl Buf {
         Self { raw, offset: 0, bytes, name: name.into(), _held: held }
     }
 
-    /// Wraps a buffer that another part of the process made; it needs the usages `STORAGE`, `COPY_SRC` and `COPY_DST`.
+    /// Wraps a buffer that another part of the process made; it needs the usage `STORAGE`, and `COPY_SRC` or `COPY_DST`
+    /// where it is read back or written from here.
     pub fn from_raw(raw: wgpu::Buffer, name: &str) -> Self {
         let bytes = raw.size();
         Self::new(raw, bytes, name, None)
@@ -30,6 +31,12 @@ impl Buf {
         assert!(offset.is_multiple_of(256), "a range starts at a multiple of 256 bytes");
         assert!(offset + bytes <= self.bytes, "a range lies within its buffer");
         Self { offset: self.offset + offset, bytes, name: name.into(), ..self.clone() }
+    }
+
+    /// The range as an application's own bind groups take it.
+    pub fn binding(&self) -> wgpu::BindingResource<'_> {
+        let size = std::num::NonZeroU64::new(self.bytes);
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &self.raw, offset: self.offset, size })
     }
 
     /// Its length in bytes.

@@ -29,6 +29,14 @@ pub enum NetworkError {
         /// What would fit.
         fits: Fits,
     },
+    /// Memory that the images of a batch do not fit into.
+    #[error("the images have {got} bytes, and the network reads {expected}")]
+    Images {
+        /// Bytes of a batch.
+        expected: u64,
+        /// Bytes given.
+        got: u64,
+    },
     /// Weights of another network.
     #[error("the weights have {got} values, the network {expected}")]
     Weights {
@@ -441,9 +449,44 @@ impl Deployed {
         tuning: &Tuning,
         batch: u32,
     ) -> Result<Self, NetworkError> {
+        Self::make(gpu, graph, weights, shapes, tuning, batch, None)
+    }
+
+    /// The same for one image, which it reads from `image` (S, S, 4), f32: memory that somebody else writes.
+    ///
+    /// # Errors
+    /// `NetworkError::Images` where that is too small.
+    pub fn reading(
+        gpu: &Gpu,
+        graph: &Graph,
+        weights: &Weights,
+        shapes: &[LayerShape],
+        tuning: &Tuning,
+        image: Buf,
+    ) -> Result<Self, NetworkError> {
+        Self::make(gpu, graph, weights, shapes, tuning, 1, Some(image))
+    }
+
+    fn make(
+        gpu: &Gpu,
+        graph: &Graph,
+        weights: &Weights,
+        shapes: &[LayerShape],
+        tuning: &Tuning,
+        batch: u32,
+        images: Option<Buf>,
+    ) -> Result<Self, NetworkError> {
         let fused = fuse(graph);
         let actions: Vec<Access> = fused.iter().map(|op| op.access(graph)).collect();
-        let memory = Memory::new(gpu, graph, Plan::new(graph, tuning, [batch; 2], &actions))?;
+        let mut memory = Memory::new(gpu, graph, Plan::new(graph, tuning, [batch; 2], &actions))?;
+        if let Some(images) = images {
+            let map = memory.maps.get_mut(&Value::Of(Graph::IMAGES)).expect("every graph has images");
+            let expected = u64::from(batch * map.height * map.width * map.quads()) * 16;
+            if images.bytes() < expected {
+                return Err(NetworkError::Images { expected, got: images.bytes() });
+            }
+            map.buf = images;
+        }
         memory.write_weights(gpu, graph, weights)?;
         memory.write_widths(gpu, graph, &vec![shapes; batch as usize]);
         let mut rec = Recording::new();
@@ -459,6 +502,16 @@ impl Deployed {
             logits: map(graph.logits),
             footprint: memory.footprint,
         })
+    }
+
+    /// Submits its launches on the images that are in its memory, and returns without waiting.
+    pub fn submit(&self) {
+        self.program.run();
+    }
+
+    /// Where the logits are written: (N, classes), classes padded to whole quads.
+    pub fn output(&self) -> &Buf {
+        &self.logits.buf
     }
 
     /// Submits its launches on `images` (N, S, S, 4), normalised.

@@ -2,7 +2,7 @@
 
 use super::network::{ModelError, Network};
 use crate::data::{Format, Images, Sample};
-use crate::gpu::Gpu;
+use crate::gpu::{Buf, Gpu};
 use crate::graph::Deployed;
 use crate::kernels::Tuning;
 use std::path::Path;
@@ -40,6 +40,28 @@ impl Model {
         let Network { graph, weights, .. } = &network;
         let deployed = Deployed::new(gpu, graph, weights, &network.shapes(), &tuning, 1)?;
         Ok(Self { network, deployed })
+    }
+
+    /// `network` on `gpu`, reading its image from memory that the caller writes: (S, S, 4) f32, normalised, channels
+    /// that it does not have zero. `submit` runs it, and its logits are in `output`: nothing leaves the device.
+    ///
+    /// # Errors
+    /// `ModelError::Network` where the device cannot hold or run it, or the memory is too small.
+    pub fn on_buffer(gpu: &Gpu, network: Network, image: Buf) -> Result<Self, ModelError> {
+        let tuning = Tuning::for_adapter(gpu.adapter());
+        let Network { graph, weights, .. } = &network;
+        let deployed = Deployed::reading(gpu, graph, weights, &network.shapes(), &tuning, image)?;
+        Ok(Self { network, deployed })
+    }
+
+    /// Submits the network on the image in its memory after all that was submitted before, without waiting.
+    pub fn submit(&self) {
+        self.deployed.submit();
+    }
+
+    /// Where the logits (classes, padded to a multiple of four) are after `submit`.
+    pub fn output(&self) -> &Buf {
+        self.deployed.output()
     }
 
     /// What it was made from.

@@ -6,9 +6,10 @@ use crate::memory::peak;
 use netadapt::data::{Images, Normalisation, Sample};
 use netadapt::digest::sha256;
 use netadapt::export::{ExportError, Facts, Format, OnnxOptions, Options, verify, write};
+use netadapt::gpu::{Buf, Gpu};
 use netadapt::graph::{initial_weights, lower};
 use netadapt::kernels::Tuning;
-use netadapt::model::{Architecture, Network, WeightType, to_safetensors};
+use netadapt::model::{Architecture, Model, Network, WeightType, to_safetensors};
 use netadapt::rng::{Purpose, stream};
 use netadapt::space::spec::PRESETS;
 use netadapt::space::{Arch, LayerShape, Shortcut, Space, WidthSampler};
@@ -330,6 +331,65 @@ fn another_onnx_graph_is_told_by_its_logits() {
     assert!(message.contains("model.onnx is not the network"), "{message}");
     replace(&out, "model.onnx", &whole[..whole.len() - 100]);
     assert!(refusal(&out).contains("model.onnx cannot be run"), "{}", refusal(&out));
+}
+
+/// As `examples/shared_device.rs` does with a frame: the application's device, buffer and shader.
+#[test]
+fn a_network_runs_on_an_applications_device_and_buffer() {
+    const SHADER: &str = "
+        @group(0) @binding(0) var<storage, read_write> pixels: array<vec4f>;
+        @compute @workgroup_size(1)
+        fn main(@builtin(workgroup_id) at: vec3u) { pixels[at.x] = vec4f(f32(at.x % 17) / 8 - 1, 0, 0, 0); }";
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let instance = wgpu::Instance::new(descriptor);
+    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).expect("an adapter");
+    let limits = wgpu::DeviceDescriptor { required_limits: adapter.limits(), ..Default::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&limits)).expect("a device");
+    let buffer = |size: u64| {
+        let usage = wgpu::BufferUsages::STORAGE;
+        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+        device.create_buffer(&descriptor)
+    };
+    let pixels = buffer(28 * 28 * 16);
+    let source = wgpu::ShaderSource::Wgsl(SHADER.into());
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: None,
+        layout: None,
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: Default::default(),
+        cache: None,
+    });
+    let bindings = device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: None,
+        layout: &pipeline.get_bind_group_layout(0),
+        entries: &[wgpu::BindGroupEntry { binding: 0, resource: pixels.as_entire_binding() }],
+    });
+
+    let app = Gpu::from_device(device.clone(), queue.clone());
+    let small = || network(TINY, |net| net.smallest());
+    let model = Model::on_buffer(&app, small(), Buf::from_raw(pixels, "pixels")).expect("it fits");
+    let mut encoder = device.create_command_encoder(&Default::default());
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    pass.set_pipeline(&pipeline);
+    pass.set_bind_group(0, &bindings, &[]);
+    pass.dispatch_workgroups(28 * 28, 1, 1);
+    drop(pass);
+    queue.submit([encoder.finish()]);
+    model.submit();
+    let got: Vec<f32> = app.read(model.output()).expect("the device works");
+
+    let value = |i: u32| [(i % 17) as f32 / 8.0 - 1.0, 0.0, 0.0, 0.0];
+    let image: Vec<f32> = (0..28 * 28).flat_map(value).collect();
+    let want = Model::new(gpu(), small()).expect("it fits").logits(&image).expect("the device works");
+    assert_eq!(got.len(), 12, "ten classes in whole quads");
+    assert!(want.iter().zip(&got).all(|(a, b)| (a - b).abs() <= 1e-5 * a.abs().max(1.0)), "{want:?} {got:?}");
+    assert!(want.iter().any(|logit| logit.abs() > 0.01));
+    let short = Model::on_buffer(&app, small(), Buf::from_raw(buffer(28 * 28 * 16 - 16), "short"));
+    let error = short.err().expect("it is too small").to_string();
+    assert!(error.contains("12528 bytes") && error.contains("12544"), "{error}");
 }
 
 fn netadapt(arguments: &[&str]) -> Output {

@@ -48,7 +48,7 @@ impl std::str::FromStr for Knob {
 }
 
 /// Accumulators of an invocation of a dense convolution at least: fewer read more than they compute.
-const LEAST_TILE: u32 = 4;
+const LEAST_TILE: u32 = 8;
 /// And at most, as `Tuning::is_usable` has it.
 const MOST_TILE: u32 = 32;
 
@@ -114,7 +114,7 @@ impl Knob {
     pub fn candidates(self, now: &Tuning) -> Vec<Tuning> {
         // Halves and doubles, twice each way.
         let around = |value: u32| [value / 4, value / 2, value * 2, value * 4].into_iter().filter(|value| *value > 0);
-        let tiles = [1, 2, 4, 8].into_iter().flat_map(|pixels| [1, 2, 4, 8].map(|quads| (pixels, quads)));
+        let tiles = [2, 4, 8].into_iter().flat_map(|pixels| [1, 2, 4, 8].map(|quads| (pixels, quads)));
         let with = |change: &dyn Fn(&mut Tuning)| {
             let mut tuning = *now;
             change(&mut tuning);

@@ -95,7 +95,9 @@ fn runs_stay_with_the_tile_sizes_that_they_began_with() {
     };
     let mut notes = Notes::default();
 
-    let config = scene.config("run", "90%");
+    // What is trained does not matter here.
+    let short = |config| Config { epochs: Some(1), final_epochs: Some(1), ..config };
+    let config = short(scene.config("run", "90%"));
     let path = kept(&cache, tuning);
     run::search(&config, environment(Stop::at(3)), &mut notes).expect_err("it stops");
     assert_eq!(tuning_of(&config.out), tuning);
@@ -105,8 +107,8 @@ fn runs_stay_with_the_tile_sizes_that_they_began_with() {
     run::resume(&config.out, environment(Stop::default()), &mut ()).expect("it goes on");
     assert_eq!(tuning_of(&config.out), tuning);
 
-    let replay = Some(config.out.join("measurements.jsonl"));
-    let again = Config { replay: replay.clone(), ..scene.config("again", "90%") };
+    let measured = config.out.join("measurements.jsonl");
+    let again = short(Config { replay: Some(measured.clone()), ..scene.config("again", "90%") });
     run::search(&again, environment(Stop::default()), &mut ()).expect("it ends well");
     assert_eq!(tuning_of(&again.out), tuning);
     let weights = |out: &Path| std::fs::read(out.join("networks/0/model.safetensors")).unwrap();
@@ -122,8 +124,8 @@ fn runs_stay_with_the_tile_sizes_that_they_began_with() {
 
     // Measurements without their run beside them may be of other tile sizes; a damaged record is refused.
     let alone = scene.path("measurements.jsonl");
-    std::fs::copy(replay.unwrap(), &alone).unwrap();
-    let moved = |out: &str| Config { replay: Some(alone.clone()), ..scene.config(out, "90%") };
+    std::fs::copy(&measured, &alone).unwrap();
+    let moved = |out: &str| short(Config { replay: Some(alone.clone()), ..scene.config(out, "90%") });
     let mut notes = Notes::default();
     run::search(&moved("moved"), environment(Stop::at(0)), &mut notes).expect_err("it stops");
     assert!(notes.0.contains("no env.json lies beside"), "{}", notes.0);
@@ -153,9 +155,9 @@ fn the_program_tunes_keeps_and_shows() {
         let text = |bytes| String::from_utf8(bytes).expect("it prints text");
         (output.status.code(), text(output.stdout), text(output.stderr))
     };
-    let (code, text, _) = bench(&["tune", "weight-groups"]);
+    let (code, text, _) = bench(&["tune", "reduction"]);
     assert_eq!(code, Some(0));
-    assert!(text.contains("weight-groups") && text.contains(&dir.path().display().to_string()), "{text}");
+    assert!(text.contains("reduction") && text.contains(&dir.path().display().to_string()), "{text}");
     let Found::Tuned(tuned, path) = find(dir.path(), gpu()) else { panic!("it was kept") };
 
     let (_, json, _) = bench(&["tune", "--json"]);

@@ -1,9 +1,10 @@
-//! One PNG or JPEG file to a square of 8-bit pixels, or a reason why not; never a panic.
+//! One image file to a square of 8-bit pixels, or a reason why not; never a panic.
 //!
 //! The square kept is larger than the network's input by a margin on each side, so that a random
 //! crop needs no second decoding. An image with more pixels than the input fills the whole
 //! square; a smaller one fills only the middle, and the margin counts as the mean colour.
-//! Transparency is dropped: a transparent pixel has the colour stored under it.
+//! Transparency is dropped: a transparent pixel has the colour stored under it. Of an animation the first frame counts,
+//! of a TIFF the first page.
 
 use std::path::Path;
 
@@ -68,7 +69,7 @@ pub struct Stored {
 /// Decodes a file, turns it upright (EXIF), cuts the largest centred square and resizes it.
 ///
 /// # Errors
-/// The file with the reason: unreadable, not PNG or JPEG, cut short, or too large.
+/// The file with the reason: unreadable, of another format, cut short, or too large.
 pub fn decode(path: &Path, format: Format) -> Result<Stored, BadFile> {
     file::bytes(path).and_then(|bytes| decode_bytes(&bytes, format)).map_err(|refused| refused.at(path))
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::file::FORMATS;
+
 /// Why a folder, a file or a request for batches was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -74,8 +76,9 @@ pub enum DataError {
     },
     /// A training class without images.
     #[error(
-        "the class folder '{folder}' has no png or jpeg images ({skipped} other files and {links} \
-         symbolic links were left out): add images or remove the folder"
+        "the class folder '{folder}' has no {formats} images ({skipped} other files and {links} \
+         symbolic links were left out): add images or remove the folder",
+        formats = FORMATS
     )]
     EmptyClass {
         /// The class folder.
@@ -126,7 +129,7 @@ pub enum DataError {
         what_folder: &'static str,
     },
     /// A folder of images to predict without any.
-    #[error("'{folder}' has no png or jpeg images: give a folder that has")]
+    #[error("'{folder}' has no {formats} images: give a folder that has", formats = FORMATS)]
     NoFiles {
         /// The folder.
         folder: PathBuf,

@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use image::ImageFormat;
 use image::metadata::Orientation;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::error::{BadFile, BadFiles, DataError, Fault};
-use super::file::{self, Refused};
+use super::file::{self, FORMATS, Refused};
 use super::folder::{Listing, Options, list};
 use super::likeness::{Look, earlier_twins};
 use super::scan::Entry;
@@ -425,14 +424,13 @@ fn of_extension(path: &Path) -> String {
     let mut start = Vec::new();
     let read = file::open(path).and_then(|mut file| file::read(&mut file, 64, &mut start));
     let format = read.ok().and_then(|_| image::guess_format(&start).ok());
-    let name = |format: ImageFormat| format.extensions_str()[0];
     match format {
-        Some(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => {
-            let name = name(format);
+        Some(format) if file::READ.contains(&format) => {
+            let name = file::name(format);
             format!("left out because of its name, though it is a {name} file: let the name end in '.{name}'")
         }
-        Some(format) => format!("a {} file is not read: convert it to png or jpeg", name(format)),
-        None => "neither png nor jpeg by its name, left out: remove it if it is not meant to be here".to_owned(),
+        Some(format) => format!("a {} file is not read: convert it to png or jpeg", file::name(format)),
+        None => format!("not {FORMATS} by its name, left out: remove it if it is not meant to be here"),
     }
 }
 

@@ -2,14 +2,22 @@
 //!
 //! What is too large is refused before it is read or decoded, by what the system and the header say.
 
+use std::error::Error;
 use std::fs::{self, File};
-use std::io::{Cursor, Read as _};
+use std::io::{self, Cursor, Read as _};
 use std::path::Path;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::error::{BadFile, Fault};
+
+/// Formats that are read.
+pub(super) const READ: [ImageFormat; 6] =
+    [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Tiff];
+
+/// The same for people.
+pub(super) const FORMATS: &str = "png, jpeg, webp, bmp, gif or tiff";
 
 /// Longest side of a file that is decoded, in pixels.
 pub const MAX_SIDE: u32 = 16_384;
@@ -22,6 +30,9 @@ pub const MAX_BYTES: u64 = 256 << 20;
 
 /// Most memory a decoder may take for itself.
 const MAX_DECODER_BYTES: u64 = 2 * MAX_BYTES;
+
+/// The last byte of a GIF.
+const GIF_END: u8 = 0x3b;
 
 /// Why a file is not a usable image, before it is said which.
 #[derive(Debug)]
@@ -88,6 +99,9 @@ pub(super) fn pixels(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Refuse
     if is_jpeg(bytes) && !jpeg_ends(bytes) {
         return Err(Refused::new(Fault::Truncated, "a jpeg that is cut short: its end marker is missing"));
     }
+    if is_webp(bytes) && !webp_ends(bytes) {
+        return Err(Refused::new(Fault::Truncated, "a webp that is cut short: a part of it is longer than the file"));
+    }
     let mut decoder = decoder(bytes)?;
     // Metadata that cannot be read does not make the pixels any worse.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -120,20 +134,62 @@ fn sane(width: u32, height: u32, decoded: u64) -> Result<(), Refused> {
 /// Why the decoder refused a file.
 fn refused(error: &ImageError, bytes: &[u8]) -> Refused {
     match error {
-        ImageError::Unsupported(_) => Refused::new(Fault::Unreadable, "neither png nor jpeg, whatever its name says"),
+        ImageError::Unsupported(_) => Refused::new(Fault::Unreadable, unread(error, bytes)),
         ImageError::Limits(_) => Refused::new(Fault::Oversized, format!("takes too much memory to decode ({error})")),
         _ if cut_short(error, bytes) => Refused::new(Fault::Truncated, format!("cut short ({error})")),
         _ => Refused::new(Fault::Unreadable, format!("damaged ({error})")),
     }
 }
 
+/// What a file is that no decoder is for.
+fn unread(error: &ImageError, bytes: &[u8]) -> String {
+    match image::guess_format(bytes) {
+        Ok(format) if READ.contains(&format) => format!("a {} of a kind that is not read ({error})", name(format)),
+        Ok(format) => format!("a {} file, which is not read", name(format)),
+        Err(_) => format!("not {FORMATS}, whatever its name says"),
+    }
+}
+
+/// What a format is called at the end of a file's name.
+pub(super) fn name(format: ImageFormat) -> &'static str {
+    format.extensions_str()[0]
+}
+
 /// Whether a file that was refused lacks its end.
 fn cut_short(error: &ImageError, bytes: &[u8]) -> bool {
+    // Its source would be that of what it holds.
+    let begin: &(dyn Error + 'static) = if let ImageError::IoError(error) = error { error } else { error };
     match image::guess_format(bytes) {
         Ok(ImageFormat::Jpeg) => !jpeg_ends(bytes),
         Ok(ImageFormat::Png) => !bytes.windows(4).any(|chunk| chunk == b"IEND"),
-        _ => matches!(error, ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof),
+        Ok(ImageFormat::Gif) => bytes.last() != Some(&GIF_END),
+        _ => std::iter::successors(Some(begin), |&error| error.source())
+            .filter_map(|error| error.downcast_ref::<io::Error>())
+            .any(|error| error.kind() == io::ErrorKind::UnexpectedEof),
     }
+}
+
+fn is_webp(bytes: &[u8]) -> bool {
+    matches!(image::guess_format(bytes), Ok(ImageFormat::WebP))
+}
+
+/// Whether every part of a WebP lies in the file: its decoder believes a part's length, and makes room for it.
+fn webp_ends(bytes: &[u8]) -> bool {
+    let length = |at: usize| bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
+    let Some(end) = length(4).map(|length| length + 8).filter(|&end| end <= bytes.len()) else { return false };
+    let mut at = 12;
+    while at < end {
+        match length(at + 4) {
+            // Parts begin at even places; the last one may lack its filling.
+            Some(length) => at += 8 + length,
+            None => return false,
+        }
+        if at > end {
+            return false;
+        }
+        at += at % 2;
+    }
+    true
 }
 
 fn is_jpeg(bytes: &[u8]) -> bool {

@@ -33,7 +33,7 @@ pub struct Dataset {
     pub holdout_from: HoldoutFrom,
     /// Where the test images came from.
     pub test_from: TestFrom,
-    /// Files that are neither png nor jpeg by name, left out.
+    /// Files that are no images by name, left out.
     pub skipped: usize,
     /// Symbolic links left out: to folders, to nothing, or out of the root.
     pub links: usize,

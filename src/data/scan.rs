@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::error::DataError;
 
 const HOLDOUT_NAMES: [&str; 3] = ["val", "valid", "validation"];
-const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
+const EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"];
 
 /// Images in a folder and in those below it, whatever their classes, by the rules of a dataset's class folders.
 ///

@@ -602,7 +602,7 @@ fn a_prediction_is_what_an_evaluation_sees() {
     assert!(message.contains("note.png") && message.contains("1 file is not a usable image"), "{message}");
     std::fs::create_dir(dir.path().join("empty")).expect("a folder can be made");
     let (_, message) = prints(&["predict", &from, &path("empty")], 5);
-    assert!(message.contains("empty") && message.contains("no png or jpeg"), "{message}");
+    assert!(message.contains("empty") && message.contains("no png, jpeg"), "{message}");
     let (_, message) = prints(&["predict", &from, &images, "--device", "99"], 4);
     assert!(message.contains("netadapt devices"), "{message}");
 }

@@ -98,7 +98,12 @@ fn files_that_are_no_usable_images_are_named_and_refused() {
         (Kind::Truncated, "b.png", png[..png.len() / 2].to_vec(), "cut short"),
         (Kind::Truncated, "b.png", png[..20].to_vec(), "cut short"),
         (Kind::Unreadable, "b.png", damaged, "damaged"),
-        (Kind::Unreadable, "b.jpg", b"no image".to_vec(), "neither png nor jpeg"),
+        (
+            Kind::Unreadable,
+            "b.jpg",
+            b"no image".to_vec(),
+            "not png, jpeg, webp, bmp, gif or tiff, whatever its name says",
+        ),
         (Kind::Oversized, "b.png", with_size(&colour(1, 1, |_, _| [0; 3]), 16_385, 1), "16384 a side"),
         (Kind::Oversized, "b.png", with_size(&colour(1, 1, |_, _| [0; 3]), 10_001, 10_000), "100 megapixels"),
         (Kind::Oversized, "b.png", with_size(&deep, 6000, 6000), "256 MiB once decoded"),
@@ -125,9 +130,10 @@ fn files_that_are_no_usable_images_are_named_and_refused() {
 fn files_and_links_left_out_are_named() {
     let png = encoded(&photo(900, 40, 32), ImageFormat::Png);
     for (bytes, words) in [
-        (&b"notes"[..], ["neither png nor jpeg by its name", "remove it"]),
+        (&b"notes"[..], ["not png, jpeg, webp, bmp, gif or tiff by its name", "remove it"]),
         (&png[..], ["though it is a png file", "end in '.png'"]),
-        (&b"RIFF\x24\0\0\0WEBPVP8 "[..], ["a webp file is not read", "convert it"]),
+        (&b"RIFF\x24\0\0\0WEBPVP8 "[..], ["though it is a webp file", "end in '.webp'"]),
+        (&b"qoif\0\0\0\x01"[..], ["a qoi file is not read", "convert it"]),
     ] {
         let spoil = |folder: &Folder| drop(folder.file("train/cat/a.txt", bytes));
         finds(spoil, "train/cat/a.txt", Kind::Extension, &words, false);

@@ -116,9 +116,9 @@ fn what_cannot_be_used_is_refused_with_its_place_and_remedy() {
             "empty class",
             |f| {
                 f.class("train/cat", 9);
-                f.file("train/dog/dog.webp", b"x");
+                f.file("train/dog/dog.txt", b"x");
             },
-            &["train/dog' has no png or jpeg images (1 other files", "add images or remove"],
+            &["train/dog' has no png, jpeg, webp, bmp, gif or tiff images (1 other files", "add images or remove"],
         ),
         (
             "unknown class",
@@ -194,8 +194,8 @@ fn unusable_files_are_found_by_their_headers_and_named() {
         assert!(bad.first[0].reason.contains(expected), "{name}: {}", bad.first[0].reason);
     };
     check("train/cat/empty.png", b"", "empty file");
-    check("train/cat/text.jpg", b"hello", "neither png nor jpeg");
-    check("train/dog/webp.jpg", b"RIFF\x10\0\0\0WEBPVP8 ", "neither png nor jpeg");
+    check("train/cat/text.jpg", b"hello", "not png, jpeg");
+    check("train/dog/webp.jpg", b"RIFF\x10\0\0\0WEBPVP8 ", "cut short");
     check("train/dog/short.png", &encoded(&grey(9, 9, |_, _| 0), ImageFormat::Png)[..20], "cut short");
     check("train/dog/short.jpg", &encoded(&grey(9, 9, |_, _| 0), ImageFormat::Jpeg)[..40], "cut short");
     let pixel = grey(1, 1, |_, _| 0);

@@ -2,7 +2,7 @@
 //!
 //! `fuzz/` has a target of each; the tests feed each with changed files. Sizes are capped by who reads the file, before.
 
-use crate::data::decode;
+use crate::data::{decode, manifest as split};
 use crate::export::{evaluate, manifest};
 use crate::graph::{Graph, lower};
 use crate::latency::Table;
@@ -44,6 +44,7 @@ pub static FORMATS: &[Format] = &[
     Format { name: "onnx", reads: evaluate::reads_onnx },
     Format { name: "manifest", reads: manifest::reads_manifest },
     Format { name: "report", reads: reads_report },
+    Format { name: "split", reads: split::reads_manifest },
     Format { name: "image", reads: decode::reads_image },
 ];
 

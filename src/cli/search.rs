@@ -10,7 +10,8 @@ use std::path::PathBuf;
 /// Options of `netadapt search`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Folder of images: train/CLASS/*.jpg with optional val and test, or CLASS/*.jpg.
+    /// Folder of images: train/CLASS/*.jpg with optional val and test, or CLASS/*.jpg; or a manifest of `netadapt-data
+    /// split`.
     #[arg(required_unless_present = "from")]
     data: Option<PathBuf>,
     /// Search the super-network of this run again, with its images, seed, space and size: no training of one.

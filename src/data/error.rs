@@ -17,10 +17,32 @@ pub enum DataError {
         path: PathBuf,
     },
     /// The path given is a file.
-    #[error("'{path}' is not a folder: give the folder that holds 'train' or the class folders")]
+    #[error(
+        "'{path}' is not a folder: give the folder that holds 'train' or the class folders, or a manifest \
+         (.json) of netadapt-data split"
+    )]
     NotAFolder {
         /// The path asked for.
         path: PathBuf,
+    },
+    /// A manifest that cannot be used.
+    #[error("the manifest '{path}' {problem}: write one with netadapt-data split")]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it, as the end of a sentence.
+        problem: String,
+    },
+    /// A manifest would have to name files outside its own folder.
+    #[error(
+        "a manifest names files in its own folder only, and '{root}' is not in that of '{file}': put the \
+         manifest into the folder of images or beside it"
+    )]
+    ManifestOutside {
+        /// The folder of images.
+        root: PathBuf,
+        /// The manifest to be.
+        file: PathBuf,
     },
     /// The operating system refused to list or read something.
     #[error("cannot read '{path}': check that it exists and its permissions")]

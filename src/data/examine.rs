@@ -1,21 +1,16 @@
 //! Everything that may be wrong with a folder of images: each finding with its file, the reason and what to do.
-//!
-//! Every file is decoded once; of each only sums and 80 bytes of its looks are kept.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 
-use image::metadata::Orientation;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::error::{BadFile, BadFiles, DataError, Fault};
-use super::file::{self, FORMATS, Refused};
+use super::file::{self, FORMATS};
 use super::folder::{Listing, Options, list};
-use super::likeness::{Look, earlier_twins};
+use super::likeness::earlier_twins;
 use super::scan::Entry;
+use super::seen::{Seen, look_at};
 
 /// Training images below which a class is too small to learn from scratch.
 pub const SMALL_CLASS: usize = 20;
@@ -206,83 +201,6 @@ fn without_layout(root: &Path, error: DataError) -> Report {
         findings: vec![Finding { file, kind: Kind::Layout, advice }],
         error: Some(error),
     }
-}
-
-/// What is kept of a usable image.
-struct Seen {
-    sum: [u8; 32],
-    look: Look,
-    /// Upright, in pixels.
-    size: (u32, u32),
-    channels: &'static str,
-    turned: bool,
-}
-
-fn see(path: &Path) -> Result<Seen, Refused> {
-    let bytes = file::bytes(path)?;
-    let (image, orientation) = file::pixels(&bytes)?;
-    let (width, height) = (image.width(), image.height());
-    Ok(Seen {
-        sum: Sha256::digest(&bytes).into(),
-        size: if file::lies(orientation) { (height, width) } else { (width, height) },
-        channels: channels(image.color()),
-        turned: orientation != Orientation::NoTransforms,
-        look: Look::of(image, orientation),
-    })
-}
-
-fn channels(colour: image::ColorType) -> &'static str {
-    use image::ColorType::*;
-    match colour {
-        L8 => "grey",
-        La8 => "grey-alpha",
-        Rgb8 => "rgb",
-        Rgba8 => "rgba",
-        L16 => "grey16",
-        La16 => "grey-alpha16",
-        Rgb16 => "rgb16",
-        Rgba16 => "rgba16",
-        Rgb32F => "rgb-float",
-        Rgba32F => "rgba-float",
-        _ => "other",
-    }
-}
-
-/// What was seen of each file, or nothing, and the files it was not seen of in their order.
-fn look_at(
-    entries: &[&Entry],
-    threads: usize,
-    progress: &mut dyn FnMut(usize, usize),
-) -> (Vec<Option<Seen>>, Vec<BadFile>) {
-    let next = AtomicUsize::new(0);
-    let mut seen: Vec<Option<Seen>> = entries.iter().map(|_| None).collect();
-    let mut bad = Vec::new();
-    std::thread::scope(|scope| {
-        let (results, done) = mpsc::channel();
-        for _ in 0..threads.clamp(1, entries.len().max(1)) {
-            let (results, next) = (results.clone(), &next);
-            scope.spawn(move || {
-                loop {
-                    let i = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(entry) = entries.get(i) else { return };
-                    let result = see(&entry.path).map_err(|refused| refused.at(&entry.path));
-                    if results.send((i, result)).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(results);
-        for (count, (i, result)) in done.iter().enumerate() {
-            match result {
-                Ok(image) => seen[i] = Some(image),
-                Err(file) => bad.push((i, file)),
-            }
-            progress(count + 1, entries.len());
-        }
-    });
-    bad.sort_unstable_by_key(|&(i, _)| i);
-    (seen, bad.into_iter().map(|(_, file)| file).collect())
 }
 
 fn of_bad_file(listing: &Listing, bad: &BadFile) -> Finding {

@@ -1,7 +1,8 @@
 //! A folder of images in torchvision's ImageFolder layout: its classes, files and splits.
 //!
 //! Two layouts: `train/<class>/*` with optional `val` (or `valid`, `validation`) and `test`, or
-//! class folders at the top. What is missing is split off the training images by a seeded hash.
+//! class folders at the top; or a manifest in their place. What is missing is split off the training images by a seeded
+//! hash.
 //! Files are found in folders below a class too; hidden ones and links out of the root are not.
 
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::check;
 use super::error::{BadFiles, DataError};
+use super::manifest;
 use super::scan::{Entry, Scan};
 use super::split::{self, Aside};
 use crate::digest::hex;
@@ -17,7 +19,7 @@ use crate::digest::hex;
 /// A dataset's classes, its files by split, and where the splits came from.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// The folder as it was given.
+    /// The folder, or the manifest of one, as it was given.
     pub root: PathBuf,
     /// Class names sorted by bytes; a label is an index into them.
     pub classes: Vec<String>,
@@ -44,7 +46,7 @@ pub struct Dataset {
 /// One image file and its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// The file: the root as given, then the path inside it.
+    /// The file: the folder as given, then the path inside it.
     pub path: PathBuf,
     /// Index into [`Dataset::classes`].
     pub label: u32,
@@ -53,7 +55,7 @@ pub struct Sample {
 /// Where the hold-out came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldoutFrom {
-    /// A folder `val`, `valid` or `validation`.
+    /// A folder `val`, `valid` or `validation`, or a manifest.
     ValFolder,
     /// Split off the training images.
     Train,
@@ -62,7 +64,7 @@ pub enum HoldoutFrom {
 /// Where the test images came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TestFrom {
-    /// The folder `test`.
+    /// The folder `test`, or a manifest.
     TestFolder,
     /// A fifth of each class, split off the training images.
     Train,
@@ -126,21 +128,9 @@ pub(super) struct Listing {
 
 /// Scans `root` and splits what has no folder of its own; errors as [`open`], less those of files.
 pub(super) fn list(root: &Path, options: &Options) -> Result<Listing, DataError> {
-    let mut scan = Scan::new(root)?;
-    let train_folder = scan.subfolder("train")?;
-    let test_folder = scan.subfolder("test")?;
-    let holdout_folder = scan.holdout_folder()?;
-    if train_folder.is_none()
-        && let Some(found) = holdout_folder.as_ref().or(test_folder.as_ref())
-    {
-        let found = found.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        return Err(DataError::NoTrain { root: root.to_owned(), found });
-    }
-    let train_folder = train_folder.unwrap_or_else(|| root.to_owned());
-    let (classes, mut train) = scan.training(&train_folder)?;
-
-    let (test, test_from) = match test_folder {
-        Some(folder) => (scan.other(&folder, &classes)?, TestFrom::TestFolder),
+    let Found { classes, mut train, holdout, test, train_folder, scan } = find(root)?;
+    let (test, test_from) = match test {
+        Some(test) => (test, TestFrom::TestFolder),
         None => {
             let counts = split::a_fifth(&split::per_class(&train, classes.len()));
             if counts.iter().sum::<usize>() == 0 {
@@ -151,8 +141,8 @@ pub(super) fn list(root: &Path, options: &Options) -> Result<Listing, DataError>
             (aside, TestFrom::Train)
         }
     };
-    let (holdout, holdout_from) = match holdout_folder {
-        Some(folder) => (scan.other(&folder, &classes)?, HoldoutFrom::ValFolder),
+    let (holdout, holdout_from) = match holdout {
+        Some(holdout) => (holdout, HoldoutFrom::ValFolder),
         None => {
             let most = train.len() / 5;
             if options.holdout > 0 && most < classes.len() {
@@ -167,6 +157,40 @@ pub(super) fn list(root: &Path, options: &Options) -> Result<Listing, DataError>
     };
 
     Ok(Listing { classes, splits: [train, holdout, test], holdout_from, test_from, train_folder, scan })
+}
+
+/// A dataset's files as its folders, or its manifest, divide them.
+pub(super) struct Found {
+    pub(super) classes: Vec<String>,
+    pub(super) train: Vec<Entry>,
+    pub(super) holdout: Option<Vec<Entry>>,
+    pub(super) test: Option<Vec<Entry>>,
+    /// The folder of the training classes.
+    pub(super) train_folder: PathBuf,
+    /// The walk, with what it left out.
+    pub(super) scan: Scan,
+}
+
+/// Scans `root`, a folder or a manifest; errors as [`open`], less those of files and of splits.
+pub(super) fn find(root: &Path) -> Result<Found, DataError> {
+    if root.is_file() && root.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+        return manifest::find(root);
+    }
+    let mut scan = Scan::new(root)?;
+    let train_folder = scan.subfolder("train")?;
+    let test_folder = scan.subfolder("test")?;
+    let holdout_folder = scan.holdout_folder()?;
+    if train_folder.is_none()
+        && let Some(found) = holdout_folder.as_ref().or(test_folder.as_ref())
+    {
+        let found = found.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return Err(DataError::NoTrain { root: root.to_owned(), found });
+    }
+    let train_folder = train_folder.unwrap_or_else(|| root.to_owned());
+    let (classes, train) = scan.training(&train_folder)?;
+    let test = test_folder.map(|folder| scan.other(&folder, &classes)).transpose()?;
+    let holdout = holdout_folder.map(|folder| scan.other(&folder, &classes)).transpose()?;
+    Ok(Found { classes, train, holdout, test, train_folder, scan })
 }
 
 fn too_few(

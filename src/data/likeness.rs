@@ -80,17 +80,78 @@ pub(super) fn earlier_twins(looks: &[&Look]) -> Vec<Option<usize>> {
     (0..looks.len()).map(|i| best(i).map(|(_, earlier)| earlier)).collect()
 }
 
+/// Which images belong together: those that look alike, those that look like these, and so on.
+pub(super) fn alike(looks: &[&Look]) -> Groups {
+    let bands: Vec<Groups> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..=MAX_SIGNS).map(|band| scope.spawn(move || of_band(looks, band * BAND))).collect();
+        workers.into_iter().map(|worker| worker.join().expect("comparing does not panic")).collect()
+    });
+    let mut groups = Groups::new(looks.len());
+    for mut band in bands {
+        for i in 0..looks.len() {
+            groups.join(i, band.first(i));
+        }
+    }
+    groups
+}
+
+/// Things of which some belong together (union-find).
+#[derive(Debug)]
+pub(super) struct Groups(Vec<usize>);
+
+impl Groups {
+    /// `count` things, each by itself.
+    pub(super) fn new(count: usize) -> Self {
+        Self((0..count).collect())
+    }
+
+    /// The first thing of the group that `i` is in.
+    pub(super) fn first(&mut self, mut i: usize) -> usize {
+        while self.0[i] != i {
+            self.0[i] = self.0[self.0[i]];
+            i = self.0[i];
+        }
+        i
+    }
+
+    /// Makes one group of those of `a` and `b`.
+    pub(super) fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.first(a), self.first(b));
+        self.0[a.max(b)] = a.min(b);
+    }
+}
+
 /// Distance and index of the nearest earlier look among those with the same band of signs.
 fn nearest(looks: &[&Look], shift: u32) -> Vec<Option<(u32, usize)>> {
-    let key = |i: usize| (looks[i].signs >> shift) & ((1u64 << BAND) - 1);
-    let mut order: Vec<usize> = (0..looks.len()).filter(|&i| looks[i].has_shape()).collect();
-    order.sort_by_key(|&i| (key(i), i));
     let mut nearest = vec![None; looks.len()];
-    for group in order.chunk_by(|&a, &b| key(a) == key(b)) {
+    for group in with_equal_band(looks, shift) {
         for (at, &later) in group.iter().enumerate() {
             let distances = group[..at].iter().filter_map(|&i| looks[later].distance(looks[i]).map(|d| (d, i)));
             nearest[later] = distances.min();
         }
     }
     nearest
+}
+
+/// The groups of those with the same band of signs.
+fn of_band(looks: &[&Look], shift: u32) -> Groups {
+    let mut groups = Groups::new(looks.len());
+    for band in with_equal_band(looks, shift) {
+        for (at, &later) in band.iter().enumerate() {
+            for &earlier in &band[..at] {
+                if groups.first(earlier) != groups.first(later) && looks[later].distance(looks[earlier]).is_some() {
+                    groups.join(earlier, later);
+                }
+            }
+        }
+    }
+    groups
+}
+
+/// Images that have a shape, those with the same band of signs together, in their order.
+fn with_equal_band(looks: &[&Look], shift: u32) -> Vec<Vec<usize>> {
+    let key = |i: usize| (looks[i].signs >> shift) & ((1u64 << BAND) - 1);
+    let mut order: Vec<usize> = (0..looks.len()).filter(|&i| looks[i].has_shape()).collect();
+    order.sort_by_key(|&i| (key(i), i));
+    order.chunk_by(|&a, &b| key(a) == key(b)).map(<[usize]>::to_vec).collect()
 }

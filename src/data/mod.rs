@@ -13,6 +13,8 @@ mod scan; // the walk over class folders
 
 mod split; // which file goes to test and to the hold-out
 
+pub mod manifest; // a split written down, in the place of a folder
+
 pub mod file; // one file's bytes and pixels, or what is wrong with it
 
 mod check; // the cheap look at every file's header
@@ -27,13 +29,19 @@ pub mod loader; // batches of one pass, made ahead by threads, in order
 
 mod likeness; // which images look alike
 
+mod seen; // every file decoded once, and what is kept of it
+
 pub mod examine; // everything that may be wrong with a folder, found and named
+
+pub mod divide; // a split of one's own: stratified, what looks alike on one side
 
 pub use augment::Augment;
 pub use batch::{Batch, Images, Normalisation};
 pub use decode::{Format, detect_channels};
+pub use divide::{Division, Shares, divide};
 pub use error::{BadFile, BadFiles, DataError, Fault};
 pub use examine::{Report, examine};
 pub use folder::{Dataset, HoldoutFrom, Options, Sample, TestFrom, open};
 pub use loader::{Epoch, Loader};
+pub use manifest::Manifest;
 pub use scan::image_files;

@@ -176,6 +176,33 @@ impl Scan {
         Ok(())
     }
 
+    /// The file of this name inside the root, unless a link leads it out. One that is not there, or is no file, has no
+    /// bytes and is found to be bad when it is opened.
+    pub(super) fn named(&mut self, name: &str, label: u32) -> Option<Entry> {
+        let path = self.root.join(name);
+        let folder = path.parent().expect("a path in the root lies in a folder");
+        let leaves = fs::canonicalize(folder).is_ok_and(|folder| !folder.starts_with(&self.canonical));
+        let bytes = match self.kind(&path) {
+            Ok(Kind::File { bytes }) if !leaves => bytes,
+            Ok(Kind::Folder) | Err(_) if !leaves => 0,
+            _ => {
+                self.links.push(path);
+                return None;
+            }
+        };
+        Some(Entry { path, name: name.as_bytes().to_vec(), bytes, label })
+    }
+
+    /// The dataset's folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether the root itself, links followed, lies in `folder`.
+    pub(super) fn lies_in(&self, folder: &Path) -> bool {
+        fs::canonicalize(folder).is_ok_and(|folder| self.canonical.starts_with(folder))
+    }
+
     fn kind(&self, path: &Path) -> Result<Kind, DataError> {
         let metadata = fs::symlink_metadata(path).map_err(|e| read_error(path, e))?;
         if !metadata.is_symlink() {

@@ -16,6 +16,8 @@ pub(super) enum Aside {
     Test = 0,
     /// Images that score candidates during a search.
     Holdout = 1,
+    /// Both at once, for a manifest.
+    Both = 2,
 }
 
 /// Images of each class.
@@ -56,10 +58,10 @@ pub(super) fn in_proportion(per_class: &[usize], wanted: usize) -> Vec<usize> {
 
 /// Takes `counts[class]` images of each class out of `entries`; both parts keep their order.
 pub(super) fn set_aside(entries: Vec<Entry>, counts: &[usize], seed: u64, aside: Aside) -> [Vec<Entry>; 2] {
-    let salt = stream(seed, Purpose::Split, aside as u64, 0).next_u64();
+    let rank = rank(seed, aside);
     let mut ranked: Vec<Vec<([u8; 32], usize)>> = vec![Vec::new(); counts.len()];
     for (i, entry) in entries.iter().enumerate() {
-        ranked[entry.label as usize].push((hash(salt, entry), i));
+        ranked[entry.label as usize].push((rank(entry), i));
     }
     let mut taken = vec![false; entries.len()];
     for (ranks, &count) in ranked.iter_mut().zip(counts) {
@@ -75,12 +77,16 @@ pub(super) fn set_aside(entries: Vec<Entry>, counts: &[usize], seed: u64, aside:
     parts
 }
 
-fn hash(salt: u64, entry: &Entry) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    hasher.update(salt.to_le_bytes());
-    hasher.update(entry.bytes.to_le_bytes());
-    hasher.update(&entry.name);
-    hasher.finalize().into()
+/// The place of an entry in the drawn order: the lowest are set aside.
+pub(super) fn rank(seed: u64, aside: Aside) -> impl Fn(&Entry) -> [u8; 32] {
+    let salt = stream(seed, Purpose::Split, aside as u64, 0).next_u64();
+    move |entry| {
+        let mut hasher = Sha256::new();
+        hasher.update(salt.to_le_bytes());
+        hasher.update(entry.bytes.to_le_bytes());
+        hasher.update(&entry.name);
+        hasher.finalize().into()
+    }
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ fn threads() -> usize {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Folder of images.
+    /// Folder of images, or a manifest of one.
     pub data: PathBuf,
     /// Budgets, a network for each.
     pub budgets: Vec<Budget>,

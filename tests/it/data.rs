@@ -13,6 +13,7 @@ mod batch; // loading, statistics, loaders
 mod decode; // one file to pixels
 mod examine; // what is wrong with a folder
 mod formats; // every format that is read, as other programs write it
+mod divide; // splits of one's own, and the manifests that hold them
 mod folder; // layouts, splits, refusals
 
 const PLAIN: Normalisation = Normalisation { mean: [0.0; 3], std: [1.0; 3] };

@@ -5,7 +5,7 @@
 use crate::harness::gpu;
 use crate::memory::peak;
 use crate::scene::Scene;
-use netadapt::data::Normalisation;
+use netadapt::data::{Normalisation, Shares, divide};
 use netadapt::export;
 use netadapt::formats::{self, FORMATS};
 use netadapt::graph::{initial_weights, lower};
@@ -137,6 +137,9 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let network = Network { architecture, net, arch, graph, weights };
     export::write(gpu(), network, &export::Facts::default(), &options, &export).expect("it is written");
     let of_export = |name: &str| std::fs::read(export.join(name)).expect("a file of the export");
+    let shares = Shares { val: 0.1, test: 0.1 };
+    let data = scene.path("data");
+    let split = divide(&data, &scene.path("data.json"), shares, 0, 2, &mut |_, _| ()).expect("the images are sound");
     let (_, tiny) = formats::network();
     let trial = Trial {
         knob: Knob::Pixels,
@@ -162,6 +165,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("onnx", of_export("model.onnx")),
         ("manifest", of_export("manifest.json")),
         ("report", report()),
+        ("split", serde_json::to_vec(&split.manifest).expect("it is plain data")),
         ("image", std::fs::read(scene.path("data/train/left/0.png")).expect("an image")),
     ]
 }

@@ -4,6 +4,7 @@ use super::super::terminal::Progress;
 use crate::data::examine::{Counts, Finding, Kind, Report};
 use crate::data::{Options, examine};
 use crate::run::{Event, Listener, Phase, RunError};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ const MANY_KINDS: usize = 5;
 /// Options of `netadapt-data check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Folder of images, as `netadapt search` takes it.
+    /// Folder of images or manifest, as `netadapt search` takes it.
     data: PathBuf,
     /// Images to hold out of the training images where there is no `val` folder.
     #[arg(long, default_value_t = 1024)]
@@ -50,7 +51,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
 
 fn print(report: &Report) {
     if !report.classes.is_empty() {
-        print_classes(report);
+        print_classes(&report.classes);
     }
     if let Some(sizes) = &report.sizes {
         let [width, height, short] = [sizes.width, sizes.height, sizes.short_side];
@@ -90,29 +91,30 @@ fn print(report: &Report) {
     }
 }
 
-fn print_classes(report: &Report) {
+/// A table of the images of each class by split.
+pub(super) fn print_classes(classes: &BTreeMap<String, Counts>) {
     let row = |name: &str, counts: Counts| {
         say!("{name:<28} {:>8} {:>8} {:>8}", counts.train, counts.holdout, counts.test);
     };
     say!("{:<28} {:>8} {:>8} {:>8}", "class", "train", "held out", "test");
-    let shown = if report.classes.len() > CLASSES + 1 { CLASSES } else { report.classes.len() };
-    for (name, &counts) in report.classes.iter().take(shown) {
+    let shown = if classes.len() > CLASSES + 1 { CLASSES } else { classes.len() };
+    for (name, &counts) in classes.iter().take(shown) {
         row(&printable(name), counts);
     }
-    if report.classes.len() > shown {
-        say!("and {} more classes", report.classes.len() - shown);
+    if classes.len() > shown {
+        say!("and {} more classes", classes.len() - shown);
     }
     let mut all = Counts::default();
-    for counts in report.classes.values() {
+    for counts in classes.values() {
         all.train += counts.train;
         all.holdout += counts.holdout;
         all.test += counts.test;
     }
-    row(&format!("all {}", report.classes.len()), all);
+    row(&format!("all {}", classes.len()), all);
 }
 
 /// A name from a stranger without what would move the cursor, colour the terminal or turn the direction of reading.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {

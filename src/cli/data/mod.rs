@@ -1,6 +1,7 @@
 //! `netadapt-data`: what is in a folder of images.
 
 mod check;
+mod split;
 
 use super::threads;
 use crate::data::{self, Format, Images, detect_channels};
@@ -20,9 +21,11 @@ pub(super) struct Args {
 enum Command {
     /// Everything that may be wrong with a folder of images: bad files, duplicates, small classes.
     Check(check::Args),
+    /// Divide the images into splits, what looks alike on one side, and write that down for `netadapt search`.
+    Split(split::Args),
     /// Classes, splits, channels, mean and deviation of a folder of images.
     Stats {
-        /// Folder of images, as `netadapt search` takes it.
+        /// Folder of images or manifest, as `netadapt search` takes it.
         data: PathBuf,
         /// Pixels a side that the statistics are taken at.
         #[arg(long, default_value_t = 64)]
@@ -39,6 +42,7 @@ enum Command {
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Check(args) => check::run(args),
+        Command::Split(args) => split::run(args),
         Command::Stats { data, size, holdout, seed } => stats(&data, size, holdout, seed),
     }
 }

@@ -14,7 +14,7 @@ use super::folder::with_size;
 use super::{Folder, OPTIONS, colour, encoded};
 
 /// A smooth picture of its own for each seed, of the size asked for.
-fn photo(seed: u32, width: u32, height: u32) -> DynamicImage {
+pub(super) fn photo(seed: u32, width: u32, height: u32) -> DynamicImage {
     let level = |x: u32, y: u32, c: u32| {
         let mixed = (seed * 12 + y * 4 + x * 40 + c * 7 + 1).wrapping_mul(0x9e37_79b1);
         ((mixed ^ (mixed >> 15)).wrapping_mul(0x85eb_ca6b) >> 24) as u8

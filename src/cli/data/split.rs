@@ -1,0 +1,130 @@
+//! `netadapt-data split`: a split of one's own, written down and not carried out.
+
+use super::super::terminal::Progress;
+use super::check::{print_classes, printable};
+use crate::data::{BadFile, Division, Shares, divide};
+use crate::disk::{SystemDisk, write_whole};
+use crate::run::{Event, Listener, Phase, RunError};
+use anyhow::{Context as _, bail};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Files left out that are named; the others are counted.
+const NAMED: usize = 5;
+
+/// Options of `netadapt-data split`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Folder of images, as `netadapt search` takes it; its own splits are drawn anew.
+    data: PathBuf,
+    /// Share of each class to score candidates with during a search; 0% leaves that to the search.
+    #[arg(long, default_value = "10%", value_parser = share)]
+    val: f64,
+    /// Share of each class to test with; 0% leaves that to the search.
+    #[arg(long, default_value = "10%", value_parser = share)]
+    test: f64,
+    /// Seed of the split.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The manifest to write, in the folder of images or above it [default: DATA.json].
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A share in percent.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let percent: Option<f64> = text.strip_suffix('%').and_then(|number| number.trim().parse().ok());
+    match percent {
+        Some(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("give a share like 10%".to_owned()),
+    }
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    if args.val + args.test >= 1.0 {
+        let text = "--val and --test leave nothing to train on: let them be less than 100 % together\n";
+        clap::Error::raw(clap::error::ErrorKind::ValueValidation, text).exit();
+    }
+    let out = match args.out {
+        Some(out) => out,
+        None => beside(&args.data)?,
+    };
+    if out.exists() {
+        bail!("'{}' exists already: remove it, or name another with -o", out.display());
+    }
+    let mut terminal = Progress::new(args.json);
+    let begun = Instant::now();
+    terminal.event(&Event::Begin { phase: Phase::Images });
+    let shares = Shares { val: args.val, test: args.test };
+    let division = divide(&args.data, &out, shares, args.seed, super::threads(), &mut |done, all| {
+        terminal.event(&Event::Progress { done: done as f64, all: all as f64 });
+    })
+    .map_err(RunError::from)?;
+    terminal.event(&Event::End { phase: Phase::Images, seconds: begun.elapsed().as_secs_f64() });
+    drop(terminal);
+
+    let text = serde_json::to_string_pretty(&division.manifest)?;
+    write_whole(&SystemDisk, &out, format!("{text}\n").as_bytes())
+        .with_context(|| format!("cannot write '{}'", out.display()))?;
+    if args.json {
+        print_json(&division, &out)
+    } else {
+        print(&division, &out)
+    }
+    Ok(())
+}
+
+/// The file beside a folder that is named after it.
+fn beside(folder: &Path) -> anyhow::Result<PathBuf> {
+    let whole = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let Some(mut name) = whole.file_name().map(ToOwned::to_owned) else {
+        bail!("'{}' has no name to call the manifest after: name it with -o", folder.display());
+    };
+    name.push(".json");
+    Ok(whole.with_file_name(name))
+}
+
+fn print(division: &Division, out: &Path) {
+    print_classes(&division.classes);
+    match division.together {
+        0 => say!("no two images look alike"),
+        1 => say!("1 image looks like another one, and is on its side"),
+        n => say!("{n} images look like others, and are on their side"),
+    }
+    let left_out = &division.left_out;
+    match left_out.len() {
+        0 => {}
+        1 => say!("1 file is left out:"),
+        n => say!("{n} files are left out:"),
+    }
+    for BadFile { path, reason, .. } in left_out.iter().take(NAMED) {
+        say!("  {}: {}", printable(&path.to_string_lossy()), printable(reason));
+    }
+    if left_out.len() > NAMED {
+        say!("  and {} more; netadapt-data check names all", left_out.len() - NAMED);
+    }
+    let path = printable(&out.to_string_lossy());
+    say!("{path}: netadapt search takes it in the place of the folder");
+}
+
+fn print_json(division: &Division, out: &Path) {
+    let left_out: Vec<_> = division
+        .left_out
+        .iter()
+        .map(|bad| serde_json::json!({ "file": bad.path.to_string_lossy(), "reason": bad.reason }))
+        .collect();
+    let Division { classes, together, .. } = division;
+    let (path, together) = (out.to_string_lossy(), *together);
+    say!("{}", serde_json::json!({ "manifest": path, "classes": classes, "together": together, "left_out": left_out }));
+}
+
+#[test]
+fn shares_are_percents() {
+    assert_eq!([share("10%"), share("0%"), share("2.5 %")], [Ok(0.1), Ok(0.0), Ok(0.025)]);
+    for text in ["10", "0.1", "-1%", "101%", "NaN%", "%", ""] {
+        assert!(share(text).is_err(), "{text}");
+    }
+}

@@ -1,0 +1,93 @@
+//! Every file of a dataset decoded once; of each only its sum, its size and 80 bytes of its looks are kept.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use image::metadata::Orientation;
+use sha2::{Digest as _, Sha256};
+
+use super::error::BadFile;
+use super::file::{self, Refused};
+use super::likeness::Look;
+use super::scan::Entry;
+
+/// What is kept of a usable image.
+pub(super) struct Seen {
+    /// SHA-256 of the file.
+    pub(super) sum: [u8; 32],
+    pub(super) look: Look,
+    /// Upright, in pixels.
+    pub(super) size: (u32, u32),
+    /// What a pixel is, in words.
+    pub(super) channels: &'static str,
+    /// Whether EXIF says to turn or mirror it.
+    pub(super) turned: bool,
+}
+
+fn see(path: &Path) -> Result<Seen, Refused> {
+    let bytes = file::bytes(path)?;
+    let (image, orientation) = file::pixels(&bytes)?;
+    let (width, height) = (image.width(), image.height());
+    Ok(Seen {
+        sum: Sha256::digest(&bytes).into(),
+        size: if file::lies(orientation) { (height, width) } else { (width, height) },
+        channels: channels(image.color()),
+        turned: orientation != Orientation::NoTransforms,
+        look: Look::of(image, orientation),
+    })
+}
+
+fn channels(colour: image::ColorType) -> &'static str {
+    use image::ColorType::*;
+    match colour {
+        L8 => "grey",
+        La8 => "grey-alpha",
+        Rgb8 => "rgb",
+        Rgba8 => "rgba",
+        L16 => "grey16",
+        La16 => "grey-alpha16",
+        Rgb16 => "rgb16",
+        Rgba16 => "rgba16",
+        Rgb32F => "rgb-float",
+        Rgba32F => "rgba-float",
+        _ => "other",
+    }
+}
+
+/// What was seen of each file, or nothing, and the files it was not seen of in their order.
+pub(super) fn look_at(
+    entries: &[&Entry],
+    threads: usize,
+    progress: &mut dyn FnMut(usize, usize),
+) -> (Vec<Option<Seen>>, Vec<BadFile>) {
+    let next = AtomicUsize::new(0);
+    let mut seen: Vec<Option<Seen>> = entries.iter().map(|_| None).collect();
+    let mut bad = Vec::new();
+    std::thread::scope(|scope| {
+        let (results, done) = mpsc::channel();
+        for _ in 0..threads.clamp(1, entries.len().max(1)) {
+            let (results, next) = (results.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(entry) = entries.get(i) else { return };
+                    let result = see(&entry.path).map_err(|refused| refused.at(&entry.path));
+                    if results.send((i, result)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(results);
+        for (count, (i, result)) in done.iter().enumerate() {
+            match result {
+                Ok(image) => seen[i] = Some(image),
+                Err(file) => bad.push((i, file)),
+            }
+            progress(count + 1, entries.len());
+        }
+    });
+    bad.sort_unstable_by_key(|&(i, _)| i);
+    (seen, bad.into_iter().map(|(_, file)| file).collect())
+}

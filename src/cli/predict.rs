@@ -49,12 +49,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
             Err(error) => return Err(coded(error)),
         }
     }
-    let count = bad.len();
-    bad.truncate(BadFiles::LISTED);
-    match count {
-        0 => Ok(()),
-        _ => Err(RunError::from(DataError::BadFiles(BadFiles { count, first: bad })).into()),
-    }
+    Ok(BadFiles::check(&bad, 0).map_err(RunError::from)?)
 }
 
 fn print(model: &Model, path: &Path, predictions: &[Prediction], json: bool) {

@@ -1,6 +1,7 @@
 //! `netadapt search`.
 
 use super::attended::{Attended, NoTune, Output};
+use super::share::share;
 use super::threads;
 use crate::run::{self, Comparison, Config, FinalStart, InitialWeights, StrategyKind, TeacherKind};
 use crate::search::Budget;
@@ -15,7 +16,7 @@ pub(super) struct Args {
     #[arg(required_unless_present = "from")]
     data: Option<PathBuf>,
     /// Search the super-network of this run again, with its images, seed, space and size: no training of one.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "preset", "size", "seed", "epochs"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "preset", "size", "seed", "epochs", "max_bad"])]
     from: Option<PathBuf>,
     /// What the network may cost: 8ms, 120fps, 90MMAC, 1Mparam, 50% or 50%MAC of the initial network; several with commas.
     #[arg(long, value_parser = budgets)]
@@ -32,6 +33,9 @@ pub(super) struct Args {
     /// Seed of everything random.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Share of the files that may be no usable images and are left out; with more of them nothing is begun.
+    #[arg(long, default_value = "1%", value_parser = share)]
+    max_bad: f64,
     /// Device, by its number in `netadapt devices` [default: the first].
     #[arg(long, env = "NETADAPT_DEVICE")]
     device: Option<usize>,
@@ -119,9 +123,9 @@ impl Args {
     /// The configuration; its paths hold in any folder that the run is gone on with from.
     fn config(self) -> anyhow::Result<Config> {
         let source = self.from.as_deref().map(run::source).transpose()?.map(|source| source.config);
-        let (preset, size, seed) = match &source {
-            Some(source) => (source.space.clone(), source.size, source.seed),
-            None => (self.preset, self.size, self.seed),
+        let (preset, size, seed, max_bad) = match &source {
+            Some(source) => (source.space.clone(), source.size, source.seed, source.max_bad),
+            None => (self.preset, self.size, self.seed, self.max_bad),
         };
         let data = self.data.or(source.map(|source| source.data)).expect("clap requires one of the two");
         let out = self.out.unwrap_or_else(|| free_folder(&preset));
@@ -163,6 +167,7 @@ impl Args {
             replay: self.replay.map(std::path::absolute).transpose()?,
             latency: self.latency.map(std::path::absolute).transpose()?,
             init_from: init_from.as_deref().map(InitialWeights::open).transpose()?,
+            max_bad,
             threads: threads(),
         })
     }

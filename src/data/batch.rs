@@ -4,6 +4,7 @@
 //! padded by zeros. Images beyond a cap in bytes are decoded again each time they are asked for.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, mpsc};
 
@@ -65,6 +66,22 @@ impl Images {
         cap_bytes: usize,
         progress: &dyn Fn(usize, usize),
     ) -> Result<Self, DataError> {
+        let (images, bad) = Self::load_usable(samples, format, threads, cap_bytes, progress)?;
+        BadFiles::check(&bad, 0)?;
+        Ok(images)
+    }
+
+    /// As [`Images::load`], with what cannot be decoded left out and named.
+    ///
+    /// # Errors
+    /// As [`Images::load`], and [`DataError::BadFiles`] only where no file can be decoded.
+    pub fn load_usable(
+        samples: &[Sample],
+        format: Format,
+        threads: usize,
+        cap_bytes: usize,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<(Self, Vec<BadFile>), DataError> {
         format.check()?;
         if samples.is_empty() {
             return Err(DataError::NoImages);
@@ -112,16 +129,28 @@ impl Images {
             }
         });
         bad.sort_unstable_by_key(|&(i, _)| i);
-        BadFiles::check(bad.into_iter().map(|(_, file)| file).collect())?;
-        Ok(Self {
+        let is_bad: HashSet<usize> = bad.iter().map(|&(i, _)| i).collect();
+        let bad: Vec<BadFile> = bad.into_iter().map(|(_, file)| file).collect();
+        let usable: Vec<usize> = (0..samples.len()).filter(|i| !is_bad.contains(i)).collect();
+        if usable.is_empty() {
+            BadFiles::check(&bad, 0)?;
+        }
+        // The images in memory are moved together, into the places of those left out.
+        let kept = usable.iter().take_while(|&&i| i < kept).count();
+        for (to, &from) in usable[..kept].iter().enumerate().filter(|(to, from)| to != *from) {
+            pixels.copy_within(from * format.bytes()..(from + 1) * format.bytes(), to * format.bytes());
+        }
+        pixels.truncate(kept * format.bytes());
+        let images = Self {
             format,
-            paths: samples.iter().map(|sample| sample.path.clone()).collect(),
-            labels: samples.iter().map(|sample| sample.label).collect(),
-            padded,
+            paths: usable.iter().map(|&i| samples[i].path.clone()).collect(),
+            labels: usable.iter().map(|&i| samples[i].label).collect(),
+            padded: usable.iter().map(|&i| padded[i]).collect(),
             pixels,
             kept,
             sums,
-        })
+        };
+        Ok((images, bad))
     }
 
     /// Number of images.
@@ -216,7 +245,7 @@ impl Images {
         }
         match decode(&self.paths[index], self.format) {
             Ok(Stored { pixels, padded }) => Ok((pixels.into(), padded)),
-            Err(file) => Err(DataError::BadFiles(BadFiles { count: 1, first: vec![file] })),
+            Err(file) => Err(DataError::BadFiles(BadFiles { count: 1, first: vec![file], allowed: 0 })),
         }
     }
 }

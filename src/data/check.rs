@@ -12,26 +12,18 @@ use super::file::{self, Refused};
 /// Headers end well before this in nearly all files; the rest is read only when they do not.
 const HEADER_BYTES: usize = 64 * 1024;
 
-/// Short sides in pixels of all files in their order, or the files that are not usable images.
-pub(super) fn headers(paths: &[&Path]) -> Result<Vec<u32>, Vec<BadFile>> {
+/// Short side in pixels of each file in their order, or why it is no usable image.
+pub(super) fn headers(paths: &[&Path]) -> Vec<Result<u32, BadFile>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(16);
     let share = paths.len().div_ceil(threads).max(1);
-    let parts: Vec<Vec<Result<u32, BadFile>>> = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let workers: Vec<_> = paths
             .chunks(share)
-            .map(|part| scope.spawn(move || part.iter().map(|path| header(path)).collect()))
+            .map(|part| scope.spawn(move || part.iter().map(|path| header(path)).collect::<Vec<_>>()))
             .collect();
-        workers.into_iter().map(|worker| worker.join().expect("the look at a header does not panic")).collect()
-    });
-    let mut sides = Vec::with_capacity(paths.len());
-    let mut bad = Vec::new();
-    for result in parts.into_iter().flatten() {
-        match result {
-            Ok(side) => sides.push(side),
-            Err(file) => bad.push(file),
-        }
-    }
-    if bad.is_empty() { Ok(sides) } else { Err(bad) }
+        let parts = workers.into_iter().map(|worker| worker.join().expect("the look at a header does not panic"));
+        parts.flatten().collect()
+    })
 }
 
 fn header(path: &Path) -> Result<u32, BadFile> {

@@ -14,7 +14,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use super::error::{BadFile, BadFiles, DataError};
+use super::error::{BadFile, DataError};
 use super::file::{self, Refused};
 use super::folder::{Dataset, Sample};
 
@@ -106,29 +106,16 @@ fn decode_bytes(bytes: &[u8], format: Format) -> Result<Stored, Refused> {
 }
 
 /// 1 when the images looked at (up to 64, spread evenly over the training images) are all grey,
-/// by colour type or because red = green = blue everywhere; else 3.
-///
-/// # Errors
-/// [`DataError::BadFiles`] names the image that cannot be decoded.
-pub fn detect_channels(dataset: &Dataset) -> Result<u32, DataError> {
+/// by colour type or because red = green = blue everywhere; else 3. What cannot be decoded has no say.
+pub fn detect_channels(dataset: &Dataset) -> u32 {
     let samples: &[Sample] = &dataset.train;
     let looked_at = samples.len().min(CHANNEL_SAMPLES);
-    for i in 0..looked_at {
+    let in_colour = (0..looked_at).any(|i| {
         let path = &samples[i * samples.len() / looked_at].path;
-        let image = match read(path) {
-            Ok((image, _)) => image,
-            Err(bad) => return Err(DataError::BadFiles(BadFiles { count: 1, first: vec![bad] })),
-        };
-        let grey = !image.color().has_color() || image.into_rgb8().pixels().all(|p| p[0] == p[1] && p[1] == p[2]);
-        if !grey {
-            return Ok(3);
-        }
-    }
-    Ok(1)
-}
-
-fn read(path: &Path) -> Result<(DynamicImage, Orientation), BadFile> {
-    file::bytes(path).and_then(|bytes| file::pixels(&bytes)).map_err(|refused| refused.at(path))
+        let Ok((image, _)) = file::bytes(path).and_then(|bytes| file::pixels(&bytes)) else { return false };
+        image.color().has_color() && image.into_rgb8().pixels().any(|p| p[0] != p[1] || p[1] != p[2])
+    });
+    if in_colour { 3 } else { 1 }
 }
 
 fn upright(pixels: Vec<u8>, side: u32, channels: u32, orientation: Orientation) -> Vec<u8> {

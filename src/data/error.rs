@@ -227,20 +227,24 @@ pub struct BadFiles {
     pub count: usize,
     /// The first of them, at most [`BadFiles::LISTED`].
     pub first: Vec<BadFile>,
+    /// How many would have been left out without a word of refusal.
+    pub allowed: usize,
 }
 
 impl BadFiles {
     /// How many bad files a message names.
     pub const LISTED: usize = 5;
 
-    /// The error for `bad`, or nothing when there is none.
-    pub(super) fn check(mut bad: Vec<BadFile>) -> Result<(), DataError> {
-        if bad.is_empty() {
+    /// The error for `bad`, or nothing when there are no more than are allowed.
+    ///
+    /// # Errors
+    /// [`DataError::BadFiles`].
+    pub fn check(bad: &[BadFile], allowed: usize) -> Result<(), DataError> {
+        if bad.len() <= allowed {
             return Ok(());
         }
-        let count = bad.len();
-        bad.truncate(Self::LISTED);
-        Err(DataError::BadFiles(Self { count, first: bad }))
+        let first = bad[..bad.len().min(Self::LISTED)].to_vec();
+        Err(DataError::BadFiles(Self { count: bad.len(), first, allowed }))
     }
 }
 
@@ -257,6 +261,10 @@ impl fmt::Display for BadFiles {
         if self.count > self.first.len() {
             write!(f, "; and {} more", self.count - self.first.len())?;
         }
-        write!(f, "; replace or remove {}", if self.count == 1 { "it" } else { "them" })
+        write!(f, "; replace or remove {}", if self.count == 1 { "it" } else { "them" })?;
+        match self.allowed {
+            0 => Ok(()),
+            n => write!(f, " (up to {n} would be left out: --max-bad)"),
+        }
     }
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::error::{BadFile, BadFiles, DataError, Fault};
+use super::error::{BadFile, DataError, Fault};
 use super::file::{self, FORMATS};
-use super::folder::{Listing, Options, list};
+use super::folder::{Listing, Options, allowed, list, tolerate};
 use super::likeness::earlier_twins;
 use super::scan::Entry;
 use super::seen::{Seen, look_at};
@@ -115,6 +115,10 @@ pub enum Kind {
     MissingClass,
     /// The smallest class, where the largest is more than [`IMBALANCE`] times as large.
     Imbalance,
+    /// A file of another format than its name says.
+    Misnamed,
+    /// A folder that has the name of an image.
+    Folder,
     /// A file left out because of its name.
     Extension,
     /// A symbolic link left out.
@@ -139,6 +143,8 @@ impl Kind {
             Self::SmallClass => "small-class",
             Self::MissingClass => "missing-class",
             Self::Imbalance => "imbalance",
+            Self::Misnamed => "misnamed",
+            Self::Folder => "folder",
             Self::Extension => "extension",
             Self::Link => "link",
         }
@@ -167,13 +173,16 @@ pub fn examine(root: &Path, options: &Options, threads: usize, progress: &mut dy
     findings.extend(duplicates(&places, &seen));
     let counts = counts(&listing);
     findings.extend(of_classes(&listing, &counts));
+    findings.extend(misnamed(&places, &seen));
     findings.extend(left_out(&listing));
     findings.sort_by_key(|finding| finding.kind);
 
     let usable = || seen.iter().flatten();
     let mut channels = BTreeMap::new();
     usable().for_each(|image| *channels.entry(image.channels).or_default() += 1);
-    let error = BadFiles::check(bad).err();
+    let train = listing.splits[0].iter().zip(&seen).filter(|(_, seen)| seen.is_some()).map(|(entry, _)| entry.label);
+    let allowed = allowed(options.max_bad, entries.len());
+    let error = tolerate(&bad, allowed, train, listing.classes.len()).err();
     Report {
         images: entries.len(),
         sizes: sizes(usable()),
@@ -330,11 +339,29 @@ fn of_classes(listing: &Listing, counts: &[Counts]) -> Vec<Finding> {
     findings
 }
 
+/// Files that are read, though other programs may go by their names.
+fn misnamed(places: &[Place<'_>], seen: &[Option<Seen>]) -> Vec<Finding> {
+    let is = |(place, seen): (&Place<'_>, &Option<Seen>)| {
+        let format = seen.as_ref()?.format;
+        let extension = place.entry.path.extension()?.to_str()?.to_ascii_lowercase();
+        let right = format.extensions_str();
+        let advice = format!("a {0} file, which is read: let its name end in '.{0}' for other programs", right[0]);
+        let finding = Finding { file: place.name(), kind: Kind::Misnamed, advice };
+        (!right.contains(&extension.as_str())).then_some(finding)
+    };
+    places.iter().zip(seen).filter_map(is).collect()
+}
+
 fn left_out(listing: &Listing) -> Vec<Finding> {
     let finding = |path: &PathBuf, kind, advice| Finding { file: inside(listing, path), kind, advice };
     let link = "a symbolic link to a folder, to nothing or out of the root is not followed: put the file itself there";
     let skipped = listing.scan.skipped.iter().map(|path| finding(path, Kind::Extension, of_extension(path)));
-    skipped.chain(listing.scan.links.iter().map(|path| finding(path, Kind::Link, link.to_owned()))).collect()
+    let folders = "a folder with the name of an image, of which the images are used: rename it, or take them out";
+    let folders = listing.scan.folders.iter().map(|path| finding(path, Kind::Folder, folders.to_owned()));
+    skipped
+        .chain(folders)
+        .chain(listing.scan.links.iter().map(|path| finding(path, Kind::Link, link.to_owned())))
+        .collect()
 }
 
 /// What to do with a file that is no image by its name: its first bytes tell.

@@ -5,12 +5,13 @@
 //! hash.
 //! Files are found in folders below a class too; hidden ones and links out of the root are not.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use super::check;
-use super::error::{BadFiles, DataError};
+use super::error::{BadFile, BadFiles, DataError};
 use super::manifest;
 use super::scan::{Entry, Scan};
 use super::split::{self, Aside};
@@ -41,6 +42,10 @@ pub struct Dataset {
     pub links: usize,
     /// Median short side of all images in pixels.
     pub short_side: u32,
+    /// Files that are no usable images, left out.
+    pub bad: Vec<BadFile>,
+    /// How many of these there may be.
+    pub allowed: usize,
 }
 
 /// One image file and its class.
@@ -70,14 +75,16 @@ pub enum TestFrom {
     Train,
 }
 
-/// How a dataset without all three folders is split.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a dataset without all three folders is split, and how much of it may be bad.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     /// Key of the split.
     pub seed: u64,
     /// Images to split off the training images when there is no `val` folder, spread over the
     /// classes in proportion; at most a fifth of the training images. 0 leaves it empty.
     pub holdout: usize,
+    /// Share of all files that may be no usable images and are left out; with more of them the dataset is refused.
+    pub max_bad: f64,
 }
 
 /// Scans `root`, splits what has no folder of its own, and reads the header of every image.
@@ -85,20 +92,29 @@ pub struct Options {
 /// # Errors
 /// [`DataError`] names the folder or file that is wrong and the remedy: a missing folder, fewer
 /// than two classes, an empty training class, a class that training does not know, too few
-/// images to split, or files that are empty, unreadable or absurdly large.
+/// images to split, or too many files that are empty, unreadable or absurdly large.
 pub fn open(root: &Path, options: &Options) -> Result<Dataset, DataError> {
-    let listing = list(root, options)?;
+    let mut listing = list(root, options)?;
     let paths: Vec<&Path> = listing.splits.iter().flatten().map(|entry| entry.path.as_path()).collect();
-    let mut sides = match check::headers(&paths) {
-        Ok(sides) => sides,
-        Err(bad) => return Err(BadFiles::check(bad).expect_err("there are bad files")),
-    };
+    let allowed = allowed(options.max_bad, paths.len());
+    let (mut sides, mut bad, mut usable) = (Vec::new(), Vec::new(), Vec::new());
+    for looked_at in check::headers(&paths) {
+        usable.push(looked_at.is_ok());
+        match looked_at {
+            Ok(side) => sides.push(side),
+            Err(file) => bad.push(file),
+        }
+    }
+    let mut usable = usable.into_iter();
+    for split in &mut listing.splits {
+        split.retain(|_| usable.next().expect("every file was looked at"));
+    }
     sides.sort_unstable();
-    let short_side = sides[sides.len() / 2];
+    let short_side = sides.get(sides.len() / 2).copied().unwrap_or_default();
     let fingerprint = fingerprint(&listing.splits);
     let [train, holdout, test] =
         listing.splits.map(|entries| entries.into_iter().map(|e| Sample { path: e.path, label: e.label }).collect());
-    Ok(Dataset {
+    let mut dataset = Dataset {
         root: root.to_owned(),
         classes: listing.classes,
         train,
@@ -110,7 +126,54 @@ pub fn open(root: &Path, options: &Options) -> Result<Dataset, DataError> {
         skipped: listing.scan.skipped.len(),
         links: listing.scan.links.len(),
         short_side,
-    })
+        bad: Vec::new(),
+        allowed,
+    };
+    dataset.leave_out(bad)?;
+    Ok(dataset)
+}
+
+impl Dataset {
+    /// Leaves out files that turn out to be no usable images, when they are decoded for example.
+    ///
+    /// # Errors
+    /// [`DataError::BadFiles`] when there are too many by now, or a class has no image to train on any more.
+    pub fn leave_out(&mut self, bad: Vec<BadFile>) -> Result<(), DataError> {
+        let gone: HashSet<PathBuf> = bad.iter().map(|file| file.path.clone()).collect();
+        for split in [&mut self.train, &mut self.holdout, &mut self.test] {
+            split.retain(|sample| !gone.contains(&sample.path));
+        }
+        self.bad.extend(bad);
+        self.bad.sort_by(|a, b| a.path.cmp(&b.path));
+        tolerate(&self.bad, self.allowed, self.train.iter().map(|sample| sample.label), self.classes.len())
+    }
+
+    /// What was left out, for people; nothing where nothing was.
+    pub fn left_out(&self) -> Option<String> {
+        let first = self.bad.first()?;
+        let files = match self.bad.len() {
+            1 => "1 file that is no usable image is left out".to_owned(),
+            n => format!("{n} files that are no usable images are left out, the first"),
+        };
+        Some(format!("{files}: '{}': {} (netadapt-data check names all)", first.path.display(), first.reason))
+    }
+}
+
+/// How many of `images` files may be bad.
+pub(super) fn allowed(max_bad: f64, images: usize) -> usize {
+    (max_bad * images as f64) as usize
+}
+
+/// Whether these files can be left out: they are not too many, and each class keeps images to train on.
+pub(super) fn tolerate(
+    bad: &[BadFile],
+    allowed: usize,
+    train: impl Iterator<Item = u32>,
+    classes: usize,
+) -> Result<(), DataError> {
+    let mut kept = vec![false; classes];
+    train.for_each(|label| kept[label as usize] = true);
+    BadFiles::check(bad, if kept.contains(&false) { 0 } else { allowed })
 }
 
 /// A dataset's files by split, before any of them is opened.

@@ -48,6 +48,8 @@ pub(super) struct Scan {
     pub(super) skipped: Vec<PathBuf>,
     /// Links that were not followed.
     pub(super) links: Vec<PathBuf>,
+    /// Folders with the names of images; what is in them counts.
+    pub(super) folders: Vec<PathBuf>,
 }
 
 impl Scan {
@@ -59,7 +61,7 @@ impl Scan {
             return Err(DataError::NotAFolder { path: root.to_owned() });
         }
         let canonical = fs::canonicalize(root).map_err(|e| read_error(root, e))?;
-        Ok(Self { root: root.to_owned(), canonical, skipped: Vec::new(), links: Vec::new() })
+        Ok(Self { root: root.to_owned(), canonical, skipped: Vec::new(), links: Vec::new(), folders: Vec::new() })
     }
 
     /// The folder `name` of the root, if there is one.
@@ -163,7 +165,12 @@ impl Scan {
     fn images(&mut self, folder: &Path, label: u32, entries: &mut Vec<Entry>) -> Result<(), DataError> {
         for path in list(folder)? {
             match self.kind(&path)? {
-                Kind::Folder => self.images(&path, label, entries)?,
+                Kind::Folder => {
+                    self.images(&path, label, entries)?;
+                    if is_image(&path) {
+                        self.folders.push(path);
+                    }
+                }
                 Kind::File { bytes } if is_image(&path) => {
                     let name = self.name(&path);
                     entries.push(Entry { path, name, bytes, label });

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
+use image::ImageFormat;
 use image::metadata::Orientation;
 use sha2::{Digest as _, Sha256};
 
@@ -19,6 +20,8 @@ pub(super) struct Seen {
     pub(super) look: Look,
     /// Upright, in pixels.
     pub(super) size: (u32, u32),
+    /// What it is, whatever its name says.
+    pub(super) format: ImageFormat,
     /// What a pixel is, in words.
     pub(super) channels: &'static str,
     /// Whether EXIF says to turn or mirror it.
@@ -32,6 +35,7 @@ fn see(path: &Path) -> Result<Seen, Refused> {
     Ok(Seen {
         sum: Sha256::digest(&bytes).into(),
         size: if file::lies(orientation) { (height, width) } else { (width, height) },
+        format: image::guess_format(&bytes).expect("it was decoded by its format"),
         channels: channels(image.color()),
         turned: orientation != Orientation::NoTransforms,
         look: Look::of(image, orientation),

@@ -54,6 +54,11 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// What runs were started with before it could be said: as before, no bad file is left out.
+fn max_bad() -> f64 {
+    0.0
+}
+
 /// A run's configuration. The settings of the space that the flags change are changed in the space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,6 +104,9 @@ pub struct Config {
     /// Weights that trainings start from in the place of new ones, as far as names and shapes are the same.
     #[serde(default)]
     pub init_from: Option<InitialWeights>,
+    /// Share of the files that may be no usable images and are left out.
+    #[serde(default = "max_bad")]
+    pub max_bad: f64,
     /// Threads that decode images and make batches. Results do not depend on it, so it is not part of the run.
     #[serde(skip, default = "threads")]
     pub threads: usize,

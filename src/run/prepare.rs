@@ -83,27 +83,34 @@ pub(super) fn prepare(
         let text = format!("{} is a software adapter: latencies are this processor's, not a GPU's", gpu.adapter());
         listener.event(&Event::Note { text });
     }
-    let options = data::Options { seed: config.seed, holdout: space.search.holdout_images as usize };
-    let dataset = data::open(&config.data, &options)?;
-    let channels = data::detect_channels(&dataset)?;
+    let holdout = space.search.holdout_images as usize;
+    let options = data::Options { seed: config.seed, holdout, max_bad: config.max_bad };
+    let mut dataset = data::open(&config.data, &options)?;
+    let channels = data::detect_channels(&dataset);
     let format = Format { size, channels };
 
     listener.event(&Event::Begin { phase: Phase::Images });
     let start = std::time::Instant::now();
     let all = (dataset.train.len() + dataset.holdout.len() + dataset.test.len()) as f64;
     let listener = RefCell::new(listener);
-    let mut before = 0;
+    let (mut before, mut bad) = (0, Vec::new());
     let mut load = |samples: &[data::Sample]| -> Result<Arc<Images>, RunError> {
         let progress = |done: usize, _: usize| {
             listener.borrow_mut().event(&Event::Progress { done: (before + done) as f64, all });
         };
-        let images = Images::load(samples, format, config.threads, CACHE_BYTES, &progress)?;
+        let (images, spoilt) = Images::load_usable(samples, format, config.threads, CACHE_BYTES, &progress)?;
         before += samples.len();
+        bad.extend(spoilt);
         Ok(Arc::new(images))
     };
     let (train, holdout, test) = (load(&dataset.train)?, load(&dataset.holdout)?, load(&dataset.test)?);
+    dataset.leave_out(bad)?;
     let seconds = start.elapsed().as_secs_f64();
-    listener.into_inner().event(&Event::End { phase: Phase::Images, seconds });
+    let listener = listener.into_inner();
+    listener.event(&Event::End { phase: Phase::Images, seconds });
+    if let Some(text) = dataset.left_out() {
+        listener.event(&Event::Note { text });
+    }
 
     space.validate_classes(&config.space, dataset.classes.len() as u32)?;
     let net = space.supernet(size, channels, dataset.classes.len() as u32);

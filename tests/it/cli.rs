@@ -137,7 +137,7 @@ fn bad_sets_end_with_code_5_and_name_the_file() {
         let root = dir.path().join(name);
         dataset(&root, 30);
         change(&root);
-        search(&root.display().to_string(), &space, &out, &["--budget", "50%MAC"])
+        search(&root.display().to_string(), &space, &out, &["--budget", "50%MAC", "--max-bad", "0%"])
     };
     let empty = spoil("empty", &|root| std::fs::create_dir(root.join("train/middle")).unwrap());
     fails(&empty, 5, &["middle"]);
@@ -160,6 +160,32 @@ fn bad_sets_end_with_code_5_and_name_the_file() {
     fails(&truncated, 5, &["cut.jpg"]);
     assert!(!out.exists(), "a refused set leaves no run behind");
     assert!(Path::new(&data).exists());
+}
+
+/// 240 images and two that are none: one in a hundred is left out and told.
+#[test]
+fn a_few_bad_files_are_left_out_of_a_search() {
+    let Scene { dir, data, space } = Scene::new();
+    let out = dir.path().join("run");
+    let whole = std::fs::read(Path::new(&data).join("train/left/0.png")).unwrap();
+    std::fs::write(Path::new(&data).join("train/left/cut.png"), &whole[..whole.len() * 3 / 4]).unwrap();
+    std::fs::write(Path::new(&data).join("test/right/empty.png"), b"").unwrap();
+    let arguments = ["--budget", "70%MAC", "--epochs", "1", "--final-epochs", "1"];
+    fails(
+        &search(&data, &space, &out, &[&arguments[..], &["--max-bad", "0.5%"]].concat()),
+        5,
+        &["2 files", "--max-bad"],
+    );
+    let output = search(&data, &space, &out, &arguments);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(
+        told.contains("note: 2 files that are no usable images are left out") && told.contains("empty.png"),
+        "{told}"
+    );
+    let record: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("data.json")).unwrap()).unwrap();
+    let count = |split: &str| record[split].as_u64().unwrap();
+    assert_eq!(count("train") + count("holdout") + count("test"), 240);
 }
 
 #[test]

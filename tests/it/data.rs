@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 mod augment; // crops, flips, cutout, jitter
 mod batch; // loading, statistics, loaders
+mod corpus; // files as people have them, all at once
 mod decode; // one file to pixels
 mod examine; // what is wrong with a folder
 mod formats; // every format that is read, as other programs write it
@@ -17,7 +18,7 @@ mod divide; // splits of one's own, and the manifests that hold them
 mod folder; // layouts, splits, refusals
 
 const PLAIN: Normalisation = Normalisation { mean: [0.0; 3], std: [1.0; 3] };
-const OPTIONS: Options = Options { seed: 1, holdout: 1000 };
+const OPTIONS: Options = Options { seed: 1, holdout: 1000, max_bad: 0.0 };
 
 /// A temporary folder to put images into.
 struct Folder(TempDir);

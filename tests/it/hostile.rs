@@ -213,6 +213,15 @@ fn every_format_with_changed_files() {
     for (index, (format, (_, bytes))) in FORMATS.iter().zip(&samples).enumerate() {
         check(index as u64, bytes, |bytes| format.reads(bytes));
     }
+    // Images of every other format, and of more than one kind of it.
+    let images =
+        ["lossy.webp", "lossless.webp", "lzw.tif", "deflate.tif", "jpeg.tif"].map(|kind| format!("rgb-{kind}"));
+    let others =
+        ["animated.webp", "turned.webp", "interlaced.gif", "palette.bmp", "cmyk.tif", "turned.png", "cmyk.jpg"];
+    for (index, name) in images.iter().map(String::as_str).chain(others).enumerate() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/formats").join(name);
+        check(60 + index as u64, &std::fs::read(path).unwrap(), |bytes| formats::format("image").reads(bytes));
+    }
     // All presets are spaces.
     for (index, (_, text)) in PRESETS.into_iter().enumerate() {
         check(40 + index as u64, text.as_bytes(), |bytes| formats::format("space").reads(bytes));

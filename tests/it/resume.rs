@@ -619,7 +619,7 @@ fn a_loss_that_is_not_finite_rolls_back() {
     let space = Space::open(&scene.space).unwrap();
     let net = space.supernet(12, 1, 2);
     let graph = lower(&net, &net.full());
-    let data = data::open(Path::new(&scene.data), &data::Options { seed: 0, holdout: 16 }).unwrap();
+    let data = data::open(Path::new(&scene.data), &data::Options { seed: 0, holdout: 16, max_bad: 0.0 }).unwrap();
     let images = Images::load(&data.train, Format { size: 12, channels: 1 }, 1, 1 << 20, &|_, _| ()).unwrap();
     let weights = initial_weights(&graph, 0);
     let full = net.full();

@@ -80,6 +80,7 @@ impl Scene {
             replay: None,
             latency: None,
             init_from: None,
+            max_bad: 0.01,
             threads: 2,
         }
     }

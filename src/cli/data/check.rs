@@ -1,5 +1,6 @@
 //! `netadapt-data check`: what is in a folder, and what is wrong with it.
 
+use super::super::share::share;
 use super::super::terminal::Progress;
 use crate::data::examine::{Counts, Finding, Kind, Report};
 use crate::data::{Options, examine};
@@ -26,6 +27,9 @@ pub(super) struct Args {
     /// Seed of the split.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Share of the files that may be no usable images: a search leaves them out, and refuses more.
+    #[arg(long, default_value = "1%", value_parser = share)]
+    max_bad: f64,
     /// Print one JSON object with every finding.
     #[arg(long)]
     json: bool,
@@ -35,7 +39,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let mut terminal = Progress::new(args.json);
     let begun = Instant::now();
     terminal.event(&Event::Begin { phase: Phase::Images });
-    let options = Options { seed: args.seed, holdout: args.holdout };
+    let options = Options { seed: args.seed, holdout: args.holdout, max_bad: args.max_bad };
     let report = examine(&args.data, &options, super::threads(), &mut |done, all| {
         terminal.event(&Event::Progress { done: done as f64, all: all as f64 });
     });

@@ -3,8 +3,9 @@
 mod check;
 mod split;
 
+use super::share::share;
 use super::threads;
-use crate::data::{self, Format, Images, detect_channels};
+use crate::data::{self, Format, Images, Options, detect_channels};
 use crate::run::RunError;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,9 @@ enum Command {
         /// Seed of the split.
         #[arg(long, default_value_t = 0)]
         seed: u64,
+        /// Share of the files that may be no usable images and are left out.
+        #[arg(long, default_value = "1%", value_parser = share)]
+        max_bad: f64,
     },
 }
 
@@ -43,15 +47,19 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Check(args) => check::run(args),
         Command::Split(args) => split::run(args),
-        Command::Stats { data, size, holdout, seed } => stats(&data, size, holdout, seed),
+        Command::Stats { data, size, holdout, seed, max_bad } => {
+            stats(&data, size, &Options { seed, holdout, max_bad })
+        }
     }
 }
 
-fn stats(root: &Path, size: u32, holdout: usize, seed: u64) -> anyhow::Result<()> {
-    let dataset = data::open(root, &data::Options { seed, holdout }).map_err(RunError::from)?;
-    let channels = detect_channels(&dataset).map_err(RunError::from)?;
+fn stats(root: &Path, size: u32, options: &Options) -> anyhow::Result<()> {
+    let mut dataset = data::open(root, options).map_err(RunError::from)?;
+    let channels = detect_channels(&dataset);
     let format = Format { size, channels };
-    let images = Images::load(&dataset.train, format, threads(), 0, &|_, _| ()).map_err(RunError::from)?;
+    let (images, bad) =
+        Images::load_usable(&dataset.train, format, threads(), 0, &|_, _| ()).map_err(RunError::from)?;
+    dataset.leave_out(bad).map_err(RunError::from)?;
     let normalisation = images.statistics();
     say!("{:<24} {:>8} {:>8} {:>8}", "class", "train", "held out", "test");
     let count = |samples: &[data::Sample], label: usize| samples.iter().filter(|s| s.label as usize == label).count();
@@ -63,6 +71,9 @@ fn stats(root: &Path, size: u32, holdout: usize, seed: u64) -> anyhow::Result<()
     say!("{:<24} {:>8} {:>8} {:>8}", "all", all[0], all[1], all[2]);
     let kind = if channels == 1 { "grey" } else { "colour" };
     say!("{kind}, median short side {} px, {} files skipped", dataset.short_side, dataset.skipped);
+    if let Some(text) = dataset.left_out() {
+        say!("{text}");
+    }
     let channels = channels as usize;
     say!("mean {:?}, deviation {:?}", &normalisation.mean[..channels], &normalisation.std[..channels]);
     Ok(())

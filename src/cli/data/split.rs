@@ -1,5 +1,6 @@
 //! `netadapt-data split`: a split of one's own, written down and not carried out.
 
+use super::super::share::share;
 use super::super::terminal::Progress;
 use super::check::{print_classes, printable};
 use crate::data::{BadFile, Division, Shares, divide};
@@ -32,15 +33,6 @@ pub(super) struct Args {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-}
-
-/// A share in percent.
-pub(super) fn share(text: &str) -> Result<f64, String> {
-    let percent: Option<f64> = text.strip_suffix('%').and_then(|number| number.trim().parse().ok());
-    match percent {
-        Some(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
-        _ => Err("give a share like 10%".to_owned()),
-    }
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
@@ -119,12 +111,4 @@ fn print_json(division: &Division, out: &Path) {
     let Division { classes, together, .. } = division;
     let (path, together) = (out.to_string_lossy(), *together);
     say!("{}", serde_json::json!({ "manifest": path, "classes": classes, "together": together, "left_out": left_out }));
-}
-
-#[test]
-fn shares_are_percents() {
-    assert_eq!([share("10%"), share("0%"), share("2.5 %")], [Ok(0.1), Ok(0.0), Ok(0.025)]);
-    for text in ["10", "0.1", "-1%", "101%", "NaN%", "%", ""] {
-        assert!(share(text).is_err(), "{text}");
-    }
 }

@@ -1,7 +1,9 @@
 //! Loading, statistics, and batches: order, resuming, threads, failures.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -53,6 +55,36 @@ fn neither_the_cap_nor_the_threads_change_what_is_loaded() {
     };
     Images::load(&samples, SMALL, 3, 0, &progress).unwrap();
     assert_eq!((calls.into_inner(), last.into_inner()), (23, 23_023));
+}
+
+/// What is left is as if the bad files had never been there, wherever they lay and whatever is kept in memory.
+#[test]
+fn bad_files_leave_no_trace_in_what_is_loaded() {
+    let folder = Folder::new();
+    let sound = several(&folder, 9);
+    let mut mixed = sound.clone();
+    for (at, name) in [(0, "first.png"), (4, "middle.png"), (5, "next.png"), (12, "last.png")] {
+        mixed.insert(at, folder.file(name, b"no image"));
+    }
+    let labelled = |paths: &[PathBuf]| -> Vec<Sample> {
+        let label = |path: &PathBuf| sound.iter().position(|other| other == path).unwrap_or(99) as u32;
+        paths.iter().map(|path| Sample { path: path.clone(), label: label(path) }).collect()
+    };
+    let everything: Vec<u32> = (0..9).collect();
+    for kept in [0, 3, 5, 6, 13] {
+        let load = |paths: &[PathBuf]| {
+            Images::load_usable(&labelled(paths), SMALL, 3, kept * SMALL.bytes(), &|_, _| ()).unwrap()
+        };
+        let ((expected, none), (images, bad)) = (load(&sound), load(&mixed));
+        let names: Vec<_> = bad.iter().map(|bad| bad.path.file_name().unwrap()).collect();
+        assert_eq!(
+            (none.len(), names),
+            (0, ["first.png", "middle.png", "next.png", "last.png"].map(OsStr::new).to_vec())
+        );
+        assert_eq!((images.labels(), images.statistics()), (expected.labels(), expected.statistics()));
+        let batch = |images: &Images| images.batch(&everything, &PLAIN, None).unwrap();
+        assert_eq!(batch(&images), batch(&expected), "{kept} of them kept");
+    }
 }
 
 #[test]

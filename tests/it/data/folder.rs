@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 
 use image::{DynamicImage, ImageFormat};
-use netadapt::data::{BadFiles, DataError, HoldoutFrom, Options, Sample, TestFrom, open};
+use netadapt::data::{BadFile, BadFiles, DataError, Dataset, Fault, HoldoutFrom, Options, Sample, TestFrom, open};
 
 use super::{Folder, OPTIONS, encoded, grey};
 
@@ -69,11 +69,11 @@ fn what_has_no_folder_is_split_off_by_class_and_seed() {
         assert_eq!(splits, [&moved.train, &moved.holdout, &moved.test].map(|s| again.names(s)));
         assert_eq!(dataset.fingerprint, moved.fingerprint);
 
-        let other = open(folder.root(), &Options { seed: 2, holdout: 10 }).unwrap();
+        let other = open(folder.root(), &Options { seed: 2, holdout: 10, ..OPTIONS }).unwrap();
         assert_eq!(other.holdout.len(), 10);
         assert_ne!(folder.names(&dataset.test), folder.names(&other.test));
         assert_ne!(dataset.fingerprint, other.fingerprint);
-        assert_eq!(open(folder.root(), &Options { seed: 1, holdout: 0 }).unwrap().holdout, []);
+        assert_eq!(open(folder.root(), &Options { seed: 1, holdout: 0, ..OPTIONS }).unwrap().holdout, []);
     }
 }
 
@@ -210,6 +210,37 @@ fn unusable_files_are_found_by_their_headers_and_named() {
     assert_eq!((bad.count, bad.first.len()), (7, BadFiles::LISTED));
     let message = bad.to_string();
     assert!(message.starts_with("7 files") && message.contains("and 2 more"), "{message}");
+}
+
+/// Two files of 202 may be bad at one in a hundred, and not a class alone.
+#[test]
+fn a_few_bad_files_are_left_out() {
+    let folder = Folder::new();
+    folder.class("cat", 120);
+    folder.class("dog", 80);
+    let sound = folder.open().unwrap();
+    let options = Options { max_bad: 0.01, ..OPTIONS };
+    let bad = [folder.file("cat/empty.png", b""), folder.file("dog/text.png", b"no image")];
+    let dataset = open(folder.root(), &options).unwrap();
+    assert_eq!(dataset.bad.iter().map(|bad| &bad.path).collect::<Vec<_>>(), bad.iter().collect::<Vec<_>>());
+    let all = |dataset: &Dataset| dataset.train.len() + dataset.holdout.len() + dataset.test.len();
+    assert_eq!((all(&sound), all(&dataset)), (200, 200));
+    let text = dataset.left_out().unwrap();
+    assert!(text.starts_with("2 files") && text.contains("empty.png': an empty file"), "{text}");
+    assert_eq!(sound.left_out(), None);
+    // A file found later counts with these.
+    let later = BadFile { path: dataset.train[0].path.clone(), fault: Fault::Truncated, reason: "cut".to_owned() };
+    let message = dataset.clone().leave_out(vec![later]).unwrap_err().to_string();
+    assert!(message.starts_with("3 files") && message.ends_with("(up to 2 would be left out: --max-bad)"), "{message}");
+    folder.file("cat/third.png", b"");
+    assert!(
+        matches!(open(folder.root(), &options), Err(DataError::BadFiles(bad)) if bad.count == 3 && bad.allowed == 2)
+    );
+    // Whoever allows all of them keeps each class.
+    let options = Options { max_bad: 1.0, holdout: 0, ..OPTIONS };
+    assert_eq!(open(folder.root(), &options).unwrap().bad.len(), 3);
+    (0..80).for_each(|i| drop(folder.file(&format!("dog/{i}.png"), b"")));
+    assert!(matches!(open(folder.root(), &options), Err(DataError::BadFiles(bad)) if bad.count == 83));
 }
 
 /// A PNG whose header says another size.

@@ -13,7 +13,7 @@ use super::{Folder, SMALL, encoded, load};
 
 const WIDE: Format = Format { size: 12, channels: 3 };
 
-fn stored(name: &str) -> PathBuf {
+pub(super) fn stored(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/formats").join(name)
 }
 

@@ -144,12 +144,14 @@ fn half_cost(gpu: &Gpu, network: &Network, folder: &Path, data: Option<&Path>) -
             folder.display()
         );
     };
-    let seed = run.as_ref().map_or(0, |config| config.seed);
-    let options = data::Options { seed, holdout: architecture.space.search.holdout_images as usize };
-    let dataset = data::open(root, &options).map_err(RunError::from)?;
+    let (seed, max_bad) = run.as_ref().map_or((0, 0.0), |config| (config.seed, config.max_bad));
+    let holdout = architecture.space.search.holdout_images as usize;
+    let mut dataset = data::open(root, &data::Options { seed, holdout, max_bad }).map_err(RunError::from)?;
     anyhow::ensure!(dataset.classes == architecture.classes, "{} has other classes than the network", root.display());
     let format = data::Format { size: architecture.size, channels: architecture.channels };
-    let images = Images::load(&dataset.test, format, threads(), CACHE_BYTES, &|_, _| ()).map_err(RunError::from)?;
+    let (images, bad) =
+        Images::load_usable(&dataset.test, format, threads(), CACHE_BYTES, &|_, _| ()).map_err(RunError::from)?;
+    dataset.leave_out(bad).map_err(RunError::from)?;
     let (shapes, tuning) = (network.shapes(), Tuning::for_adapter(gpu.adapter()));
     let on = |weights: &Weights| {
         evaluate(gpu, &network.graph, &shapes, weights, &images, &architecture.normalisation, &tuning)

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::file::FORMATS;
+use super::import::ImportError;
 
 /// Why a folder, a file or a request for batches was refused.
 #[derive(Debug, thiserror::Error)]
@@ -156,6 +157,19 @@ pub enum DataError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A sheet of pictures that would be too large.
+    #[error("a sheet of {width} x {height} pixels is more than {most} a side: show fewer images, or smaller ones")]
+    Sheet {
+        /// Its width in pixels.
+        width: u64,
+        /// Its height in pixels.
+        height: u64,
+        /// Most pixels a side.
+        most: u32,
+    },
+    /// A set in another form that is not imported.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// Files that are not usable images.
     #[error("{0}")]
     BadFiles(BadFiles),

@@ -98,7 +98,7 @@ pub(crate) fn reads_manifest(bytes: &[u8]) -> bool {
 }
 
 /// Whether a path has one way to be read, and leads down.
-fn stays_inside(name: &str) -> bool {
+pub(super) fn stays_inside(name: &str) -> bool {
     let plain = name.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains('\0'));
     plain && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
 }

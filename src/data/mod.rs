@@ -35,6 +35,10 @@ pub mod examine; // everything that may be wrong with a folder, found and named
 
 pub mod divide; // a split of one's own: stratified, what looks alike on one side
 
+pub mod preview; // a sheet of pictures to look at
+
+pub mod import; // sets in other programs' forms as folders
+
 pub use augment::Augment;
 pub use batch::{Batch, Images, Normalisation};
 pub use decode::{Format, detect_channels};

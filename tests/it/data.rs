@@ -13,6 +13,8 @@ mod batch; // loading, statistics, loaders
 mod corpus; // files as people have them, all at once
 mod decode; // one file to pixels
 mod examine; // what is wrong with a folder
+mod preview; // sheets of pictures
+mod import; // other programs' sets as folders
 mod formats; // every format that is read, as other programs write it
 mod divide; // splits of one's own, and the manifests that hold them
 mod folder; // layouts, splits, refusals

@@ -1,6 +1,8 @@
 //! `netadapt-data`: what is in a folder of images.
 
 mod check;
+mod import;
+mod preview;
 mod split;
 
 use super::share::share;
@@ -24,6 +26,11 @@ enum Command {
     Check(check::Args),
     /// Divide the images into splits, what looks alike on one side, and write that down for `netadapt search`.
     Split(split::Args),
+    /// Write a sheet of pictures, a row a class.
+    Preview(preview::Args),
+    /// Make a folder of images of a set in another form.
+    #[command(subcommand)]
+    Import(import::Command),
     /// Classes, splits, channels, mean and deviation of a folder of images.
     Stats {
         /// Folder of images or manifest, as `netadapt search` takes it.
@@ -46,6 +53,8 @@ enum Command {
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Check(args) => check::run(args),
+        Command::Preview(args) => preview::run(args),
+        Command::Import(command) => import::run(command),
         Command::Split(args) => split::run(args),
         Command::Stats { data, size, holdout, seed, max_bad } => {
             stats(&data, size, &Options { seed, holdout, max_bad })

@@ -1,0 +1,64 @@
+//! `netadapt-data preview`: a sheet of pictures to look at.
+
+use super::super::share::share;
+use super::check::printable;
+use crate::data::{self, Format, Images, Options, detect_channels, preview};
+use crate::disk::{SystemDisk, write_whole};
+use crate::run::RunError;
+use crate::space::Space;
+use anyhow::{Context as _, bail};
+use image::ImageFormat;
+use std::path::PathBuf;
+
+/// Options of `netadapt-data preview`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Folder of images or manifest, as `netadapt search` takes it.
+    data: PathBuf,
+    /// The sheet to write, a PNG file.
+    #[arg(short, long, value_name = "FILE")]
+    out: PathBuf,
+    /// Show the images as a training augments them.
+    #[arg(long)]
+    augment: bool,
+    /// Search space whose augmentation and size are shown: tiny, mobile, plain, or a TOML file.
+    #[arg(long, default_value = "tiny")]
+    preset: String,
+    /// Pixels a side, instead of the space's.
+    #[arg(long)]
+    size: Option<u32>,
+    /// Images of each class.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+    columns: u32,
+    /// Seed of the split and of the augmentation.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Share of the files that may be no usable images and are left out.
+    #[arg(long, default_value = "1%", value_parser = share)]
+    max_bad: f64,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    if args.out.exists() {
+        bail!("'{}' exists already: remove it, or name another with -o", args.out.display());
+    }
+    let space = Space::open(&args.preset).map_err(RunError::from)?;
+    let options = Options { seed: args.seed, holdout: 0, max_bad: args.max_bad };
+    let mut dataset = data::open(&args.data, &options).map_err(RunError::from)?;
+    let format = Format { size: args.size.unwrap_or(space.size), channels: detect_channels(&dataset) };
+    let chosen = preview::choose(&dataset, args.columns as usize);
+    let (images, bad) =
+        Images::load_usable(&chosen, format, super::threads(), usize::MAX, &|_, _| ()).map_err(RunError::from)?;
+    dataset.leave_out(bad).map_err(RunError::from)?;
+    let augment = args.augment.then_some((&space.augment, args.seed));
+    let sheet = preview::sheet(&images, dataset.classes.len(), augment).map_err(RunError::from)?;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    sheet.write_to(&mut bytes, ImageFormat::Png)?;
+    write_whole(&SystemDisk, &args.out, &bytes.into_inner())
+        .with_context(|| format!("cannot write '{}'", args.out.display()))?;
+    for (row, class) in dataset.classes.iter().enumerate() {
+        say!("row {:<4} {}", row + 1, printable(class));
+    }
+    say!("{}: {} x {} pixels", printable(&args.out.to_string_lossy()), sheet.width(), sheet.height());
+    Ok(())
+}

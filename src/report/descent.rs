@@ -2,8 +2,9 @@
 
 use super::chart::{Dot, Mark, Plot, Series};
 use super::comparison::series_of;
-use super::html::{count, fixed, milliseconds, percent, push};
+use super::html::{count, fixed, milliseconds, percent, push, signed_percent};
 use super::input::Input;
+use super::prediction;
 use super::scale::Scale;
 use crate::search::Iterate;
 
@@ -14,6 +15,8 @@ const TIPS_AT_MOST: usize = 4000;
 pub(super) struct Unit {
     /// A value times this is in the unit.
     pub(super) factor: f64,
+    /// Its name; empty for a count.
+    pub(super) name: &'static str,
     /// What the axis says.
     pub(super) axis: String,
     /// Whether values are milliseconds.
@@ -24,7 +27,7 @@ impl Unit {
     /// The unit in which values up to `most` read well.
     pub(super) fn new(resource: &str, most: f64) -> Self {
         let is_latency = resource == "latency";
-        let scales: &[(f64, &str)] = if is_latency {
+        let scales: &[(f64, &'static str)] = if is_latency {
             &[(1.0, "ms"), (1e-3, "µs")]
         } else {
             &[(1e9, "billions"), (1e6, "millions"), (1e3, "thousands")]
@@ -37,11 +40,16 @@ impl Unit {
             _ => "trainable parameters",
         };
         let axis = if name.is_empty() { of.to_owned() } else { format!("{of}, {name}") };
-        Self { factor: 1.0 / size, axis, is_latency }
+        Self { factor: 1.0 / size, name, axis, is_latency }
+    }
+
+    /// A value in the unit.
+    pub(super) fn scaled(&self, value: f64) -> f64 {
+        value * self.factor
     }
 
     /// A value with its unit.
-    fn text(&self, value: f64) -> String {
+    pub(super) fn text(&self, value: f64) -> String {
         if self.is_latency { milliseconds(value) } else { count(value) }
     }
 }
@@ -83,9 +91,10 @@ pub(super) fn section(input: &Input) -> String {
         [&unit.axis, "accuracy on the held-out images, %"],
     );
     format!(
-        "<section id=\"search\"><h2>The search</h2><p class=\"about\">{}</p>{}{chart}{}</section>",
+        "<section id=\"search\"><h2>The search</h2><p class=\"about\">{}</p>{}{chart}{}{}</section>",
         about(input),
         legend(input),
+        prediction::figure(input, &unit),
         table(iterates, &unit)
     )
 }
@@ -187,11 +196,12 @@ fn table(iterates: &[Iterate], unit: &Unit) -> String {
     }
     let mut html = String::from(
         "<details><summary>All accepted networks as a table</summary><div class=\"wide\"><table><thead><tr>\
-         <th>iteration<th>asked for<th>predicted<th>measured<th>accuracy<th>loss<th>of samples</thead><tbody>",
+         <th>iteration<th>asked for<th>predicted<th>measured<th>error<th>accuracy<th>loss<th>of samples</thead><tbody>",
     );
     for i in iterates {
         let [target, predicted, measured] = [i.target, i.predicted, i.measured].map(|value| unit.text(value));
         push!(html, "<tr><td>{}<td>{target}<td>{predicted}<td>{measured}", i.iteration);
+        push!(html, "<td>{}", signed_percent(i.error()));
         push!(html, "<td>{}<td>{}<td>{}</tr>", percent(i.accuracy), fixed(i.loss, 3), i.samples);
     }
     html.push_str("</tbody></table></div></details>");

@@ -116,6 +116,11 @@ pub(super) fn difference(share: f64) -> String {
     if share > 0.0 && text != "0.0" { format!("+{text}") } else { text }
 }
 
+/// `+1.3 %` of a share.
+pub(super) fn signed_percent(share: f64) -> String {
+    if share.is_finite() { format!("{}\u{a0}%", difference(share)) } else { NOTHING.into() }
+}
+
 /// `−48 %`: how much less or more `to` is than `from`; empty where that means nothing.
 pub(super) fn change(from: f64, to: f64) -> String {
     let share = (to / from - 1.0) * 100.0;
@@ -177,6 +182,7 @@ mod tests {
             (difference(0.0131), "+1.3"),
             (difference(-0.0131), "−1.3"),
             (difference(-0.0001), "0.0"),
+            (signed_percent(-0.0131), "−1.3 %"),
             (change(2.0, 1.0), "−50 %"),
             (change(0.0, 1.0), ""),
             (duration(4.21), "4.2 s"),

@@ -9,6 +9,7 @@ mod page; // the frame: header, sections, guide
 mod merged; // several runs on one page
 mod comparison; // the found networks beside what they are compared with
 mod descent; // accuracy against latency over the search
+mod prediction; // predicted against measured
 mod layers; // widths, kernels and milliseconds of every layer
 mod classes; // the confusion matrix, sample images, mistakes
 mod curves; // loss and accuracy of every training, and the time of the run

@@ -23,6 +23,11 @@ impl Scale {
         Some(Self { low: low - margin, high: high + margin, step: round_step((high - low) / 7.0) })
     }
 
+    /// The least and the largest value on it.
+    pub(super) fn ends(&self) -> [f64; 2] {
+        [self.low, self.high]
+    }
+
     /// Where `value` lies, 0 to 1 from end to end; values beyond the ends stay there.
     pub(super) fn share(&self, value: f64) -> f64 {
         ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)

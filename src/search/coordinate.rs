@@ -126,9 +126,10 @@ impl CoordinateDescent {
         let scores = problem.scores(iteration, &archs)?;
         let best = *ranked(&scores).first().ok_or(SearchError::NoScore { iteration })?;
         let scored = Scored { iteration, target, archs, predicted, scores };
-        scored.tell(problem.observer, Some(best));
         let arch = scored.archs[best].clone();
-        let iterate = scored.iterate(best, problem.price(&arch)?);
+        let price = problem.price(&arch)?;
+        scored.tell(problem.observer, Some(best), &[(best, price.1)]);
+        let iterate = scored.iterate(best, price);
         problem.observer.iterate(&iterate);
         Ok(Standing { arch, iterate, initial: from.initial })
     }

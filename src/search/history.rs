@@ -17,6 +17,9 @@ pub struct Candidate {
     pub values: Vec<u32>,
     /// Predicted resource times the correction of the iterate before (ms, MACs or parameters).
     pub predicted: f64,
+    /// Measured resource, where it was measured: of what was accepted, or would have been.
+    #[serde(default)]
+    pub measured: Option<f64>,
     /// Cross-entropy on the held-out images, with the shared weights.
     pub loss: f64,
     /// Share of the same images that is classified correctly, 0 to 1.
@@ -51,13 +54,15 @@ pub struct Iterate {
 impl Candidate {
     /// The columns of `row`, with one named column for each coordinate.
     pub fn header(net: &Supernet) -> String {
-        with_names("iteration,sample,predicted,loss,accuracy,accepted", net)
+        with_names("iteration,sample,predicted,measured,error,loss,accuracy,accepted", net)
     }
 
-    /// One line of CSV, without a line break.
+    /// One line of CSV, without a line break. What was not measured has neither a measured value nor an error.
     pub fn row(&self) -> String {
-        let Self { iteration, sample, predicted, loss, accuracy, accepted, .. } = self;
-        let start = format!("{iteration},{sample},{predicted},{loss},{accuracy},{accepted}");
+        let Self { iteration, sample, predicted, measured, loss, accuracy, accepted, .. } = self;
+        let text = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let (measured, error) = (text(*measured), text(measured.map(|measured| error(*predicted, measured))));
+        let start = format!("{iteration},{sample},{predicted},{measured},{error},{loss},{accuracy},{accepted}");
         with_values(start, &self.values)
     }
 
@@ -68,6 +73,11 @@ impl Candidate {
 }
 
 impl Iterate {
+    /// How far the prediction was off, as a share of what was measured: above 0 where it was too much.
+    pub fn error(&self) -> f64 {
+        error(self.predicted, self.measured)
+    }
+
     /// The columns of `row`, with one named column for each coordinate.
     pub fn header(net: &Supernet) -> String {
         with_names("iteration,target,predicted,measured,correction,loss,accuracy,samples", net)
@@ -98,14 +108,15 @@ pub(super) struct Scored {
 }
 
 impl Scored {
-    /// Tells of all of them as candidates.
-    pub(super) fn tell(&self, observer: &mut dyn Observer, accepted: Option<usize>) {
+    /// Tells of all of them as candidates; some of them, by their index, were measured.
+    pub(super) fn tell(&self, observer: &mut dyn Observer, accepted: Option<usize>, measured: &[(usize, f64)]) {
         for (index, arch) in self.archs.iter().enumerate() {
             observer.sample(&Candidate {
                 iteration: self.iteration,
                 sample: index as u32,
                 values: arch.values().to_vec(),
                 predicted: self.predicted[index],
+                measured: measured.iter().find(|(of, _)| *of == index).map(|(_, measured)| *measured),
                 loss: self.scores[index].loss,
                 accuracy: self.scores[index].accuracy,
                 accepted: accepted == Some(index),
@@ -127,6 +138,10 @@ impl Scored {
             samples: self.archs.len() as u32,
         }
     }
+}
+
+fn error(predicted: f64, measured: f64) -> f64 {
+    predicted / measured - 1.0
 }
 
 fn with_names(start: &str, net: &Supernet) -> String {

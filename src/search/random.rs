@@ -86,21 +86,22 @@ impl Random {
             return Err(SearchError::NoScore { iteration: index });
         }
         let scored = Scored { iteration: index, target: budget, archs, predicted, scores };
-        let mut least = f64::INFINITY;
+        let mut measured = Vec::new();
         for best in order {
             let arch = scored.archs[best].clone();
             let price = problem.price(&arch)?;
-            least = least.min(price.1);
+            measured.push((best, price.1));
             let iterate = scored.iterate(best, price);
             if price.1 <= budget && problem.confirm(&iterate, &arch, budget)?.is_none() {
-                scored.tell(problem.observer, Some(best));
+                scored.tell(problem.observer, Some(best), &measured);
                 problem.observer.iterate(&iterate);
                 return Ok(Found { budget, arch, iterate });
             }
         }
-        scored.tell(problem.observer, None);
+        scored.tell(problem.observer, None, &measured);
+        let fastest = measured.iter().map(|(_, measured)| *measured).fold(f64::INFINITY, f64::min);
         let (resource, limit) = (problem.resource, Limit::Samples);
-        Err(SearchError::OutOfReach { resource, budget, fastest: least, limit })
+        Err(SearchError::OutOfReach { resource, budget, fastest, limit })
     }
 
     /// A network within the budget by its corrected prediction, close to it where one is found.

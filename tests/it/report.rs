@@ -152,6 +152,7 @@ fn descent(dice: &mut Dice) -> (Vec<Iterate>, Vec<Candidate>) {
                 sample,
                 values: vec![],
                 predicted,
+                measured: None,
                 loss,
                 accuracy,
                 accepted: false,
@@ -159,8 +160,8 @@ fn descent(dice: &mut Dice) -> (Vec<Iterate>, Vec<Candidate>) {
         }
         let of_iteration = &mut candidates[from..];
         let best = of_iteration.iter_mut().max_by(|a, b| a.accuracy.total_cmp(&b.accuracy)).expect("24 samples");
-        best.accepted = true;
         let measured = best.predicted * (0.985 + 0.03 * dice.share());
+        (best.accepted, best.measured) = (true, Some(measured));
         iterates.push(Iterate {
             iteration,
             target,
@@ -408,6 +409,19 @@ fn several_runs_share_one_curve_for_each_device() {
     let html = checked("merged-hostile", &[(hostile.to_owned(), example()), ("b".to_owned(), Input::default())]);
     assert!(!html.contains("<script>alert") && !html.contains("<img src=x"));
     checked("merged-empty", &[("a".to_owned(), Input::default()), ("b".to_owned(), Input::default())]);
+}
+
+#[test]
+fn predictions_stand_against_what_was_measured() {
+    let mut input = example();
+    let html = checked("predictions", &input);
+    assert_eq!(html.matches(": predicted ").count(), 32, "a dot for every network that was predicted");
+    input.iterates[7].measured = input.iterates[7].predicted / 1.08;
+    assert!(checked("predictions", &input).contains("+8.0\u{a0}%"), "an error is a share of what was measured");
+    input.resource = "MACs".into();
+    assert!(!checked("counted", &input).contains("Predicted against"), "a count is predicted exactly");
+    let input = Input { iterates: example().iterates[..2].to_vec(), ..example() };
+    assert!(!checked("one", &input).contains("Predicted against"), "one network makes no figure");
 }
 
 #[test]

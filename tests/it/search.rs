@@ -661,7 +661,7 @@ fn rows_have_a_column_for_every_coordinate() {
     let strategy = CoordinateDescent::multi_layer(settings(&space, 1));
     let record = run(&strategy, &net, &mut Macs(&net), &[share(&net, 0.8)]).record;
     let header = Candidate::header(&net);
-    assert!(header.starts_with("iteration,sample,predicted,loss,accuracy,accepted,stem.filters,"));
+    assert!(header.starts_with("iteration,sample,predicted,measured,error,loss,accuracy,accepted,stem.filters,"));
     assert!(header.ends_with(",head.filters"));
     let columns = |line: &str| line.split(',').count();
     assert!(record.candidates.iter().all(|c| columns(&c.row()) == columns(&header)));
@@ -669,6 +669,36 @@ fn rows_have_a_column_for_every_coordinate() {
     assert!(record.iterates.iter().all(|i| columns(&i.row()) == columns(&header)));
     let json = serde_json::to_string(&record.iterates).unwrap();
     assert_eq!(serde_json::from_str::<Vec<Iterate>>(&json).unwrap(), record.iterates);
+}
+
+#[test]
+fn what_was_measured_shows_its_value_and_the_error_of_its_prediction() {
+    let (space, net) = tiny();
+    let descent = CoordinateDescent::multi_layer(settings(&space, 1));
+    let random = Random { samples: 30, seed: 1, width_step: 4 };
+    for strategy in [&descent as &dyn Strategy, &random] {
+        let mut cost = Drifting { net: &net, measurements: 0, drift: 0.05 };
+        let budget = 0.6 * cost.predict(&net.full());
+        let record = run(strategy, &net, &mut cost, &[budget]).record;
+        for candidate in &record.candidates {
+            let row = candidate.row();
+            let [predicted, measured, error] = [2, 3, 4].map(|column| row.split(',').nth(column).unwrap());
+            if candidate.accepted {
+                let iterate = record.iterates.iter().find(|i| i.values == candidate.values).unwrap();
+                let [predicted, measured, error] =
+                    [predicted, measured, error].map(|text| text.parse::<f64>().unwrap());
+                assert_eq!((predicted, measured), (iterate.predicted, iterate.measured));
+                assert_eq!((error, error), (predicted / measured - 1.0, iterate.error()));
+                assert_ne!(error, 0.0);
+            } else {
+                assert_eq!(measured.is_empty(), error.is_empty());
+                // Random search measures in the order of the scores until one is within its budget.
+                let over = measured.parse().is_ok_and(|measured: f64| measured > budget);
+                assert!(measured.is_empty() || over && candidate.iteration == 0, "{row}");
+            }
+        }
+        assert!(record.candidates.iter().any(|candidate| candidate.accepted));
+    }
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn unusual(root: &Path) -> Vec<(String, Expected)> {
     }
     let secret = cat.join("secret.png");
     fs::write(&secret, encoded(&photo(901, 40, 32), ImageFormat::Png)).expect("it can be written");
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).expect("it is ours");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).expect("it is ours");
     // Nothing is forbidden to an administrator, who runs the tests in containers.
     let forbidden: Expected = if fs::read(&secret).is_err() { &[Kind::Unreadable] } else { &[] };
     const LINK: Expected = &[Kind::Link];

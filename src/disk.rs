@@ -2,7 +2,7 @@
 //! them, so that tests can make each of them fail in turn.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// What files are written with.
@@ -65,6 +65,16 @@ impl Disk for SystemDisk {
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
+}
+
+/// Reads a file, or none of it where it has more than `most` bytes.
+///
+/// # Errors
+/// What the system says.
+pub fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
 }
 
 /// Writes a file so that it is there whole or not at all: beside, synced, renamed, folder synced.

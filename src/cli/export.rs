@@ -2,14 +2,13 @@
 
 use super::runtime::{Runtime, cross_check};
 use super::stored::{coded, facts, network_folder};
-use super::threads;
 use crate::data::{self, Images};
 use crate::export::{self, HalfCost, OnnxOptions, Options, Report};
 use crate::gpu::{self, Gpu};
 use crate::graph::Weights;
 use crate::kernels::Tuning;
 use crate::model::{Network, WeightType, rounded};
-use crate::run::{self, RunError};
+use crate::run::{self, RunError, threads};
 use crate::search::Budget;
 use crate::train::evaluate;
 use clap::ValueEnum;

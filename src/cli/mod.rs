@@ -92,11 +92,6 @@ pub fn netadapt_data() -> ExitCode {
     exit(data::run(data::Args::parse()))
 }
 
-/// One for each core.
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
 /// What happens when stdout cannot be written to.
 fn cannot_print(error: &std::io::Error) {
     let closed = error.kind() == std::io::ErrorKind::BrokenPipe;

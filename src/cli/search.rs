@@ -2,8 +2,7 @@
 
 use super::attended::{Attended, NoTune, Output};
 use super::share::share;
-use super::threads;
-use crate::run::{self, Comparison, Config, FinalStart, InitialWeights, StrategyKind, TeacherKind};
+use crate::run::{self, Comparison, Config, FinalStart, InitialWeights, StrategyKind, TeacherKind, threads};
 use crate::search::Budget;
 use clap::ValueEnum;
 use std::path::PathBuf;

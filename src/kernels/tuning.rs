@@ -22,6 +22,22 @@ pub struct Tuning {
 }
 
 impl Tuning {
+    /// For software adapters, which run a workgroup on one thread, eight lanes at a time, and like big register tiles;
+    /// measured on lavapipe.
+    pub const SOFTWARE: Self =
+        Self { lanes: 8, conv_pixels: 4, conv_quads: 4, weight_rows: 8, pixels: 8, reduction: 256, weight_groups: 24 };
+
+    /// For GPUs, which want whole subgroups and many workgroups.
+    pub const GPU: Self = Self {
+        lanes: 64,
+        conv_pixels: 4,
+        conv_quads: 2,
+        weight_rows: 8,
+        pixels: 4,
+        reduction: 16384,
+        weight_groups: 2048,
+    };
+
     /// Whether kernels can be run with these values: they may come from a file.
     pub fn is_usable(&self) -> bool {
         let most = 1 << 24;
@@ -33,30 +49,7 @@ impl Tuning {
     }
 
     /// Good values for an adapter.
-    ///
-    /// Software adapters run a workgroup on one thread, eight lanes at a time, and like big register
-    /// tiles; measured on lavapipe. GPUs want whole subgroups and many workgroups.
     pub fn for_adapter(adapter: &Adapter) -> Self {
-        if adapter.is_software() {
-            Self {
-                lanes: 8,
-                conv_pixels: 4,
-                conv_quads: 4,
-                weight_rows: 8,
-                pixels: 8,
-                reduction: 256,
-                weight_groups: 24,
-            }
-        } else {
-            Self {
-                lanes: 64,
-                conv_pixels: 4,
-                conv_quads: 2,
-                weight_rows: 8,
-                pixels: 4,
-                reduction: 16384,
-                weight_groups: 2048,
-            }
-        }
+        if adapter.is_software() { Self::SOFTWARE } else { Self::GPU }
     }
 }

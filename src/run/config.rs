@@ -50,7 +50,7 @@ pub enum Comparison {
 }
 
 /// As many threads as the machine runs at a time.
-fn threads() -> usize {
+pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

@@ -28,7 +28,7 @@ mod page; // what the report shows of a run
 mod error; // why a run ended
 
 pub use check::{Check, check_table};
-pub use config::{Comparison, Config, FinalStart, StrategyKind, TeacherKind};
+pub use config::{Comparison, Config, FinalStart, StrategyKind, TeacherKind, threads};
 pub use environment::{Environment, OpenDevice};
 pub use error::RunError;
 pub use events::{Event, Listener, Phase};

@@ -8,13 +8,13 @@ use super::error::RunError;
 use super::events::{Event, Listener, Phase};
 use super::folder::FolderError;
 use super::variants;
-use crate::disk::write_whole;
+use crate::disk::{read_at_most, write_whole};
 use crate::gpu::Gpu;
 use crate::kernels::Tuning;
 use crate::latency::{Entry, Origin, Table, TableBuilder};
 use crate::space::{Operation, Space, Supernet};
 use std::collections::HashMap;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Tables and journals larger than this are none.
@@ -157,12 +157,9 @@ fn refuse(path: &Path, problem: String) -> RunError {
 
 fn read_text(path: &Path) -> Result<String, RunError> {
     let io = |source| FolderError::Io { action: "read", path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(io)?;
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > MOST_BYTES {
+    let Some(bytes) = read_at_most(path, MOST_BYTES).map_err(io)? else {
         return Err(refuse(path, format!("has more than the {MOST_BYTES} bytes of the largest table")));
-    }
+    };
     String::from_utf8(bytes).map_err(|error| refuse(path, format!("is no text: {error}")))
 }
 

@@ -142,15 +142,7 @@ mod tests {
     use super::*;
     use crate::kernels::ALL;
 
-    const USUAL: Tuning = Tuning {
-        lanes: 8,
-        conv_pixels: 4,
-        conv_quads: 4,
-        weight_rows: 8,
-        pixels: 8,
-        reduction: 256,
-        weight_groups: 24,
-    };
+    const USUAL: Tuning = Tuning::SOFTWARE;
 
     #[test]
     fn candidates_change_their_own_knob_only() {

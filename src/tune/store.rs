@@ -3,12 +3,12 @@
 use super::knob::Knob;
 use super::pass::Trial;
 use crate::digest::sha256;
-use crate::disk::{Disk, write_whole};
+use crate::disk::{Disk, read_at_most, write_whole};
 use crate::gpu::{Adapter, Gpu};
 use crate::kernels::Tuning;
 use crate::latency::shaders;
 use serde::{Deserialize, Serialize};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 const VERSION: u32 = 1;
@@ -89,9 +89,11 @@ fn path(folder: &Path, adapter: &Adapter, shaders: &str) -> PathBuf {
 
 /// What is kept below `folder` for this device and this build.
 pub fn find(folder: &Path, gpu: &Gpu) -> Found {
-    let path = path(folder, gpu.adapter(), &shaders());
-    let bytes = match read(&path) {
-        Ok(bytes) => bytes,
+    let shaders = shaders();
+    let path = path(folder, gpu.adapter(), &shaders);
+    let bytes = match read_at_most(&path, MOST_BYTES) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Found::Unusable(path, format!("it has more than {MOST_BYTES} bytes")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Nothing,
         Err(error) => return Found::Unusable(path, error.to_string()),
     };
@@ -101,21 +103,12 @@ pub fn find(folder: &Path, gpu: &Gpu) -> Found {
             let reason = format!("it is of {}", tuned.adapter);
             Found::Unusable(path, reason)
         }
-        Ok(tuned) if tuned.shaders != shaders() => Found::Unusable(path, "it is of other shaders".into()),
+        Ok(tuned) if tuned.shaders != shaders => Found::Unusable(path, "it is of other shaders".into()),
         Ok(tuned) if tuned.tuning.lanes > gpu.limits().lanes => {
             Found::Unusable(path, format!("workgroups of {} lanes are more than this device has", tuned.tuning.lanes))
         }
         Ok(tuned) => Found::Tuned(Box::new(tuned), path),
     }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(io::Error::other(format!("it has more than {MOST_BYTES} bytes")));
-    }
-    Ok(bytes)
 }
 
 /// Keeps it below `folder`, in the place of what was there for the same device; the file's path.

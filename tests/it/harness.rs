@@ -24,17 +24,9 @@ pub(crate) fn portable() -> &'static Gpu {
     GPU.get_or_init(|| Gpu::open(options).expect("these tests need an adapter; a software one will do"))
 }
 
-/// Tile sizes as a GPU usually has them.
-pub(crate) fn of_gpus() -> Tuning {
-    Tuning {
-        lanes: 64,
-        conv_pixels: 4,
-        conv_quads: 2,
-        weight_rows: 8,
-        pixels: 4,
-        reduction: 16384,
-        weight_groups: 2048,
-    }
+/// Whether what takes long is wanted, too.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("NETADAPT_LONG").is_some()
 }
 
 /// Every kernel is run with all of these: tile sizes may not change the meaning. With `NETADAPT_LONG=1` with all that
@@ -64,8 +56,8 @@ pub(crate) fn settings() -> Vec<(String, Setting<'static>)> {
         ("narrow tiles".to_owned(), Setting { gpu: gpu(), tuning: narrow }),
         ("wide tiles, WebGPU's default limits".to_owned(), Setting { gpu: portable(), tuning: wide }),
     ];
-    if std::env::var_os("NETADAPT_LONG").is_some() {
-        for (knob, start) in Knob::ALL.into_iter().flat_map(|knob| [(knob, own), (knob, of_gpus())]) {
+    if is_long() {
+        for (knob, start) in Knob::ALL.into_iter().flat_map(|knob| [(knob, own), (knob, Tuning::GPU)]) {
             let candidates = knob.candidates(&start).into_iter();
             let named = |tuning| (format!("{knob} {}", knob.value(&tuning)), Setting { gpu: gpu(), tuning });
             settings.extend(candidates.map(named));

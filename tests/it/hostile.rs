@@ -2,7 +2,7 @@
 //!
 //! 2,000 changed files of each format; 50,000 with `NETADAPT_LONG=1`. Exports are in `export.rs`.
 
-use crate::harness::gpu;
+use crate::harness::{gpu, is_long};
 use crate::memory::peak;
 use crate::scene::Scene;
 use netadapt::data::{Normalisation, Shares, divide};
@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 pub(crate) fn count() -> u64 {
-    if std::env::var_os("NETADAPT_LONG").is_some() { 50_000 } else { 2_000 }
+    if is_long() { 50_000 } else { 2_000 }
 }
 
 /// Numbers that programs like to stumble over, and what ends a text early.

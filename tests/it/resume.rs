@@ -3,6 +3,7 @@
 //!
 //! `NETADAPT_LONG=1` tries every place where these tests take a sample.
 
+use crate::harness::is_long;
 use crate::scene::Scene;
 use netadapt::data::{self, Format, Images};
 use netadapt::digest::sha256;
@@ -22,10 +23,6 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-fn is_long() -> bool {
-    std::env::var_os("NETADAPT_LONG").is_some()
-}
 
 /// Everything that has to be equal: SHA-256 of weights and logs, and the result without what was measured.
 #[derive(Debug, PartialEq)]

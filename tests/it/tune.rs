@@ -1,6 +1,6 @@
 //! Tile sizes: every candidate computes the same, what is found is kept, and runs stay with what they began with.
 
-use crate::harness::{Faults, gpu, of_gpus, portable};
+use crate::harness::{Faults, gpu, is_long, portable};
 use crate::scene::Scene;
 use netadapt::check::{Setting, checks};
 use netadapt::disk::SystemDisk;
@@ -16,8 +16,8 @@ use std::process::Command;
 fn every_candidate_computes_what_the_references_do() {
     let mut faults = Faults::default();
     let mut starts = vec![(gpu(), Tuning::for_adapter(gpu().adapter()))];
-    if std::env::var_os("NETADAPT_LONG").is_some() {
-        starts.push((portable(), of_gpus()));
+    if is_long() {
+        starts.push((portable(), Tuning::GPU));
     }
     for (setting, start) in starts {
         for knob in Knob::ALL {

@@ -4,7 +4,7 @@ use super::super::share::share;
 use super::super::terminal::Progress;
 use crate::data::examine::{Counts, Finding, Kind, Report};
 use crate::data::{Options, examine};
-use crate::run::{Event, Listener, Phase, RunError};
+use crate::run::{Event, Listener, Phase, RunError, threads};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -40,7 +40,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let begun = Instant::now();
     terminal.event(&Event::Begin { phase: Phase::Images });
     let options = Options { seed: args.seed, holdout: args.holdout, max_bad: args.max_bad };
-    let report = examine(&args.data, &options, super::threads(), &mut |done, all| {
+    let report = examine(&args.data, &options, threads(), &mut |done, all| {
         terminal.event(&Event::Progress { done: done as f64, all: all as f64 });
     });
     terminal.event(&Event::End { phase: Phase::Images, seconds: begun.elapsed().as_secs_f64() });

@@ -6,9 +6,8 @@ mod preview;
 mod split;
 
 use super::share::share;
-use super::threads;
 use crate::data::{self, Format, Images, Options, detect_channels};
-use crate::run::RunError;
+use crate::run::{RunError, threads};
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 

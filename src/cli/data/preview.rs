@@ -4,7 +4,7 @@ use super::super::share::share;
 use super::check::printable;
 use crate::data::{self, Format, Images, Options, detect_channels, preview};
 use crate::disk::{SystemDisk, write_whole};
-use crate::run::RunError;
+use crate::run::{RunError, threads};
 use crate::space::Space;
 use anyhow::{Context as _, bail};
 use image::ImageFormat;
@@ -48,7 +48,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let format = Format { size: args.size.unwrap_or(space.size), channels: detect_channels(&dataset) };
     let chosen = preview::choose(&dataset, args.columns as usize);
     let (images, bad) =
-        Images::load_usable(&chosen, format, super::threads(), usize::MAX, &|_, _| ()).map_err(RunError::from)?;
+        Images::load_usable(&chosen, format, threads(), usize::MAX, &|_, _| ()).map_err(RunError::from)?;
     dataset.leave_out(bad).map_err(RunError::from)?;
     let augment = args.augment.then_some((&space.augment, args.seed));
     let sheet = preview::sheet(&images, dataset.classes.len(), augment).map_err(RunError::from)?;

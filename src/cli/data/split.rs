@@ -5,7 +5,7 @@ use super::super::terminal::Progress;
 use super::check::{print_classes, printable};
 use crate::data::{BadFile, Division, Shares, divide};
 use crate::disk::{SystemDisk, write_whole};
-use crate::run::{Event, Listener, Phase, RunError};
+use crate::run::{Event, Listener, Phase, RunError, threads};
 use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -51,7 +51,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let begun = Instant::now();
     terminal.event(&Event::Begin { phase: Phase::Images });
     let shares = Shares { val: args.val, test: args.test };
-    let division = divide(&args.data, &out, shares, args.seed, super::threads(), &mut |done, all| {
+    let division = divide(&args.data, &out, shares, args.seed, threads(), &mut |done, all| {
         terminal.event(&Event::Progress { done: done as f64, all: all as f64 });
     })
     .map_err(RunError::from)?;

@@ -2,7 +2,7 @@
 //! divided out by a reference that runs in turn with what is measured.
 
 use super::error::LatencyError;
-use super::series::{Effort, Series, Verdict, is_warm, outliers, verdict};
+use super::series::{Effort, LEAST_ROUNDS, Series, Verdict, is_warm, outliers, verdict};
 use super::stats::Spread;
 use crate::gpu::{Elapsed, Gpu, GpuError, Program, Recording, Work};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,13 @@ pub struct Measurement {
     pub outliers: usize,
     /// Runs of the network in a round.
     pub repeats: u32,
+}
+
+impl Measurement {
+    /// The same as a spread, in milliseconds.
+    pub fn spread(&self) -> Spread {
+        Spread { median: self.median_ms, p90: self.p90_ms, mad: self.mad_ms, count: self.rounds }
+    }
 }
 
 /// Seconds that a round lasts at least, so that the clock's and the submit's noise is small beside it.
@@ -89,10 +96,12 @@ impl Meter {
         let repeats = repeats(program, self.empty_seconds)?;
         let per_run = |seconds: f64, repeats: u32| (seconds - self.empty_seconds).max(1e-9) / f64::from(repeats);
         let reference = || Ok::<_, GpuError>(per_run(self.reference.seconds(self.repeats)?, self.repeats));
+        let mut before = reference()?;
         let series = patiently(&self.effort, |series| {
-            let before = reference()?;
             let mine = per_run(program.seconds(repeats)?, repeats);
-            series.push(mine, [before, reference()?]);
+            // What comes after a round is what comes before the next.
+            let after = reference()?;
+            series.push(mine, [std::mem::replace(&mut before, after), after]);
             Ok(())
         })?;
         let spread = series.ratios().scaled(self.reference_ms);
@@ -130,7 +139,7 @@ pub fn alternate(gpu: &Gpu, programs: &[&Program], most_seconds: f64) -> Result<
         warm_up(program)?;
         repeated.push(repeats(program, empty)?);
     }
-    let effort = Effort { seconds: most_seconds, precision: 0.01, tolerance: f64::INFINITY };
+    let effort = Effort { seconds: most_seconds, precision: 0.01, tolerance: f64::INFINITY, rounds: LEAST_ROUNDS };
     let begun = Instant::now();
     let mut seconds = vec![Vec::new(); programs.len()];
     while seconds.iter().any(|seconds| verdict(seconds, &effort, begun.elapsed().as_secs_f64()) == Verdict::More) {
@@ -251,14 +260,4 @@ fn warm_up(program: &Program) -> Result<(), GpuError> {
 fn repeats(program: &Program, empty_seconds: f64) -> Result<u32, GpuError> {
     let one = (program.seconds(4)? - empty_seconds).max(1e-6) / 4.0;
     Ok(((ROUND_SECONDS / one).ceil() as u32).clamp(1, MAX_REPEATS))
-}
-
-/// Median milliseconds of one run of a program that holds `copies` copies of the same work.
-pub(super) fn quick(program: &Program, copies: u32, empty_seconds: f64) -> Result<Spread, GpuError> {
-    program.seconds(1)?;
-    let one = (program.seconds(1)? - empty_seconds).max(1e-6);
-    let repeats = ((ROUND_SECONDS / 2.0 / one).ceil() as u32).clamp(1, MAX_REPEATS);
-    let seconds = (0..5).map(|_| program.seconds(repeats)).collect::<Result<Vec<_>, _>>()?;
-    let less_empty: Vec<f64> = seconds.iter().map(|s| (s - empty_seconds).max(1e-9)).collect();
-    Ok(Spread::of(&less_empty).scaled(1e3 / f64::from(repeats * copies)))
 }

@@ -12,11 +12,15 @@ mod native; // what a processor can do at most
 mod origin; // what a table was measured on and with
 mod operation; // one operation alone, ready to run
 mod series; // when timings say enough
+mod staircase; // the step of widths that a device likes
 mod error; // why there is no measurement
 mod stats; // medians and spreads
 mod table; // operations on a grid of widths, interpolated between
+mod plan; // what a table asks, depending on the answers
+mod builder; // its questions, put to a device
 
 pub use agreement::{Agreement, Correction, kendall_tau};
+pub use builder::TableBuilder;
 pub use device::{Device, Rates, device};
 pub use error::LatencyError;
 pub use kernel::{Bound, DropoutTime, KernelOptions, KernelTime, layer_kernels};
@@ -26,6 +30,8 @@ pub use measure::{LaunchTime, Measurement, Meter, alternate, launch_times};
 pub use operation::operation_program;
 pub use origin::Origin;
 pub(crate) use origin::shaders;
-pub use series::Effort;
+pub use plan::REFERENCE;
+pub use series::{Effort, LEAST_ROUNDS};
+pub use staircase::{Curve, Staircase, Sweep, width_step};
 pub use stats::Spread;
-pub use table::{Entry, Family, Table, TableBuilder};
+pub use table::{Entry, Family, Table};

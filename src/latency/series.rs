@@ -2,8 +2,8 @@
 
 use super::stats::Spread;
 
-/// Rounds of a series, at least.
-const LEAST_ROUNDS: usize = 21;
+/// Rounds of a series of a whole network, at least.
+pub const LEAST_ROUNDS: usize = 21;
 /// Runs that a warm-up compares with the same number before.
 const WINDOW: usize = 3;
 /// How far the medians of two windows of a warm-up may lie apart, as a share.
@@ -20,6 +20,8 @@ pub struct Effort {
     pub precision: f64,
     /// Error of the median, as a share, that is too large to use.
     pub tolerance: f64,
+    /// Rounds at least.
+    pub rounds: usize,
 }
 
 /// What to do after a round.
@@ -80,7 +82,7 @@ impl Series {
 
 /// Whether the median of some timings is known after `elapsed` seconds.
 pub(super) fn verdict(values: &[f64], effort: &Effort, elapsed: f64) -> Verdict {
-    if values.len() < LEAST_ROUNDS {
+    if values.len() < effort.rounds {
         return Verdict::More;
     }
     let error = median_error(values);
@@ -127,7 +129,7 @@ mod tests {
     use crate::rng::{Purpose, stream};
     use rand::{Rng, RngExt};
 
-    const EFFORT: Effort = Effort { seconds: 1.0, precision: 0.01, tolerance: 0.05 };
+    const EFFORT: Effort = Effort { seconds: 1.0, precision: 0.01, tolerance: 0.05, rounds: LEAST_ROUNDS };
 
     /// Within `share` of 1, uniformly.
     fn noise(rng: &mut impl Rng, share: f64) -> f64 {

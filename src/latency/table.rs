@@ -1,15 +1,12 @@
 //! Operations on a grid of widths, interpolated between.
 //!
-//! Operations that differ in their widths only are a family; each is timed at five widths an axis,
-//! from the smallest to the largest that the space can ask for.
+//! Operations that differ in their widths only are a family; each is timed on a grid of widths, from the smallest to
+//! the largest that the space can ask for.
 
-use super::measure::{empty_submit, quick};
-use super::operation::operation_program;
 use super::origin::Origin;
+use super::staircase::{Curve, Sweep, width_step};
 use super::stats::Spread;
-use crate::gpu::{Gpu, GpuError};
-use crate::kernels::Tuning;
-use crate::space::{Arch, Axis, Operation, OperationKind, Shortcut, Supernet, round_up};
+use crate::space::{Arch, Operation, OperationKind, Supernet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,8 +35,11 @@ impl Entry {
 pub struct Table {
     /// What was measured, and with what.
     pub origin: Origin,
-    /// What was timed.
+    /// What was timed on the grids of widths.
     pub entries: Vec<Entry>,
+    /// What was timed beside them: the reference, widths that a grid can do without, neighbouring widths.
+    #[serde(default)]
+    pub beside: Vec<Entry>,
     #[serde(skip)]
     families: BTreeMap<Family, Grid>,
 }
@@ -52,80 +52,10 @@ struct Grid {
     ms: BTreeMap<(u32, u32), f64>,
 }
 
-/// Copies of an operation in one program, so that a submit's cost is small beside them.
-const COPIES: u32 = 16;
-
-/// Builds a table, one entry at a time.
-pub struct TableBuilder {
-    gpu: Gpu,
-    origin: Origin,
-    empty_seconds: f64,
-    operations: Vec<Operation>,
-    entries: Vec<Entry>,
-}
-
-impl TableBuilder {
-    /// The operations that the networks of `net` can ask for, none timed yet.
-    pub fn new(gpu: &Gpu, tuning: &Tuning, net: &Supernet, batch: u32) -> Result<Self, GpuError> {
-        Ok(Self {
-            gpu: gpu.clone(),
-            origin: Origin::new(gpu, tuning, batch),
-            empty_seconds: empty_submit(gpu)?,
-            operations: grid_operations(net),
-            entries: Vec::new(),
-        })
-    }
-
-    /// The device and the build that it times.
-    pub fn origin(&self) -> &Origin {
-        &self.origin
-    }
-
-    /// All operations, in the order in which they get their entries.
-    pub fn operations(&self) -> &[Operation] {
-        &self.operations
-    }
-
-    /// Operations to time in all.
-    pub fn len(&self) -> usize {
-        self.operations.len()
-    }
-
-    /// Whether there is nothing to time.
-    pub fn is_empty(&self) -> bool {
-        self.operations.is_empty()
-    }
-
-    /// The next operation that has no entry; `None` when all have.
-    pub fn next_operation(&self) -> Option<Operation> {
-        self.operations.get(self.entries.len()).copied()
-    }
-
-    /// Times an operation: milliseconds of one run.
-    pub fn time(&self, operation: &Operation) -> Result<Spread, GpuError> {
-        let Origin { tuning, batch, .. } = &self.origin;
-        let program = operation_program(&self.gpu, tuning, operation, *batch, COPIES)?;
-        quick(&program, COPIES, self.empty_seconds)
-    }
-
-    /// Adds the entry of the next operation.
-    ///
-    /// # Panics
-    /// When all operations have one.
-    pub fn add(&mut self, ms: Spread) {
-        let operation = self.next_operation().expect("an operation is left");
-        self.entries.push(Entry { operation, ms });
-    }
-
-    /// The table, once every operation has an entry.
-    pub fn finish(self) -> Table {
-        Table::new(self.origin, self.entries)
-    }
-}
-
 impl Table {
-    fn new(origin: Origin, entries: Vec<Entry>) -> Self {
-        let mut table = Self { origin, entries, families: BTreeMap::new() };
+    /// A table of entries on grids, and others beside them.
+    pub(super) fn new(origin: Origin, [entries, beside]: [Vec<Entry>; 2]) -> Self {
+        let mut table = Self { origin, entries, beside, families: BTreeMap::new() };
         table.index();
         table
     }
@@ -133,7 +63,7 @@ impl Table {
     /// A table from its file. Times that no operation can have are refused.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         let mut table: Self = serde_json::from_str(text)?;
-        if let Some(entry) = table.entries.iter().find(|entry| !entry.is_possible()) {
+        if let Some(entry) = table.all().find(|entry| !entry.is_possible()) {
             let problem = format!("{} takes {} ms, which is no time", entry.operation, entry.ms.median);
             return Err(serde::de::Error::custom(problem));
         }
@@ -143,7 +73,41 @@ impl Table {
 
     /// The entry of exactly this operation.
     pub fn entry(&self, operation: &Operation) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.operation == *operation)
+        self.all().find(|entry| entry.operation == *operation)
+    }
+
+    /// All entries.
+    pub fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().chain(&self.beside)
+    }
+
+    /// Every family at its largest number of channels in, the slowest first.
+    pub fn curves(&self) -> Vec<Curve> {
+        let mut families: BTreeMap<Family, BTreeMap<(u32, u32), &Entry>> = BTreeMap::new();
+        for entry in self.all() {
+            let Operation { input, output, kind, .. } = entry.operation;
+            let input = if is_square(kind) { 0 } else { input };
+            families.entry(family(&entry.operation)).or_default().insert((input, output), entry);
+        }
+        let curve = |entries: BTreeMap<(u32, u32), &Entry>| {
+            let ((largest, _), widest) = entries.last_key_value()?;
+            let of_largest = entries.range((*largest, 0)..).map(|((_, output), entry)| (*output, entry.ms));
+            Some(Curve { operation: widest.operation, points: of_largest.collect() })
+        };
+        let mut curves: Vec<Curve> = families.into_values().filter_map(curve).collect();
+        let slowest = |curve: &Curve| curve.points.last().map_or(0.0, |(_, ms)| ms.median);
+        curves.sort_by(|a, b| slowest(b).total_cmp(&slowest(a)));
+        curves
+    }
+
+    /// The operations that were timed at neighbouring widths, the slowest first.
+    pub fn sweeps(&self) -> Vec<Sweep> {
+        self.curves().iter().filter_map(Sweep::of).collect()
+    }
+
+    /// The width step of the device: channels from one rise of the time to the next, a quad where there are none.
+    pub fn width_step(&self) -> u32 {
+        width_step(&self.sweeps())
     }
 
     fn index(&mut self) {
@@ -185,12 +149,12 @@ impl Table {
 }
 
 /// Whether input and output have one width.
-fn is_square(kind: OperationKind) -> bool {
+pub(super) fn is_square(kind: OperationKind) -> bool {
     matches!(kind, OperationKind::Depthwise | OperationKind::Pool | OperationKind::Excite)
 }
 
 /// The operation without its widths. A shortcut counts by its kind: it is timed at its full width.
-fn family(operation: &Operation) -> Family {
+pub(super) fn family(operation: &Operation) -> Family {
     Operation { input: 0, output: 0, bypass: 0, ..*operation }
 }
 
@@ -209,87 +173,24 @@ fn bracket(grid: &[u32], width: u32) -> Option<(u32, u32, f64)> {
     Some((low, high, f64::from(width - low) / f64::from(high - low)))
 }
 
-/// Every family's operations on its grid.
-fn grid_operations(net: &Supernet) -> Vec<Operation> {
-    let mut ranges: BTreeMap<Family, [Operation; 2]> = BTreeMap::new();
-    for arch in extremes(net) {
-        for operation in net.operations(&arch) {
-            let range = ranges.entry(family(&operation)).or_insert([operation; 2]);
-            let merge = |of: fn(u32, u32) -> u32, end: &Operation| Operation {
-                input: of(end.input, operation.input),
-                output: of(end.output, operation.output),
-                bypass: end.bypass.max(operation.bypass),
-                ..*end
-            };
-            *range = [merge(u32::min, &range[0]), merge(u32::max, &range[1])];
-        }
-    }
-    let mut operations = Vec::new();
-    for [smallest, largest] in ranges.into_values() {
-        let outputs = points(smallest.output, largest.output);
-        for output in outputs {
-            if is_square(largest.kind) {
-                operations.push(Operation { input: output, output, ..largest });
-                continue;
-            }
-            for input in points(smallest.input, largest.input) {
-                operations.push(Operation { input, output, ..largest });
-            }
-        }
-    }
-    for operation in &mut operations {
-        if operation.shortcut == Shortcut::None {
-            operation.bypass = 0;
-        }
-    }
-    operations
-}
-
-/// Architectures whose operations span the space: every kernel size, widths at both ends.
-fn extremes(net: &Supernet) -> Vec<Arch> {
-    let pick = |widths: fn(&[u32]) -> u32, kernel: usize| {
-        let values = net
-            .coordinates()
-            .iter()
-            .map(|c| match c.axis {
-                Axis::Kernel => c.choices[kernel.min(c.choices.len() - 1)],
-                Axis::Filters | Axis::Expansion => widths(&c.choices),
-            })
-            .collect();
-        net.arch(values).expect("a choice of every coordinate is an architecture")
-    };
-    // The smallest width that keeps a layer: a removed one has no operations.
-    let narrow = |choices: &[u32]| *choices.iter().find(|c| **c > 0).expect("a layer can be kept");
-    let wide = |choices: &[u32]| *choices.last().expect("a coordinate has choices");
-    let kernels =
-        net.coordinates().iter().filter(|c| c.axis == Axis::Kernel).map(|c| c.choices.len()).max().unwrap_or(1);
-    (0..kernels).flat_map(|kernel| [pick(narrow, kernel), pick(wide, kernel)]).collect()
-}
-
-/// Up to five widths from `low` to `high`, both included.
-fn points(low: u32, high: u32) -> Vec<u32> {
-    let mut points: Vec<u32> =
-        (0..=4).map(|i| if i == 0 { low } else { round_up(low + (high - low) * i / 4).min(high) }).collect();
-    points.dedup();
-    points
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::plan::Plan;
     use super::*;
     use crate::gpu::Adapter;
+    use crate::kernels::Tuning;
     use crate::space::Space;
 
     /// A table whose entries cost what `ms` says.
     fn table(net: &Supernet, ms: impl Fn(&Operation) -> f64) -> Table {
-        let entries = grid_operations(net)
-            .into_iter()
-            .map(|operation| Entry { operation, ms: Spread::of(&[ms(&operation)]) })
-            .collect();
-        Table::new(origin(), entries)
+        let mut plan = Plan::new(net);
+        while let Some(operation) = plan.next() {
+            plan.add(Spread::of(&[ms(&operation)]));
+        }
+        Table::new(origin(), plan.finish())
     }
 
-    fn origin() -> Origin {
+    pub(in crate::latency) fn origin() -> Origin {
         let adapter = Adapter {
             name: "a".into(),
             driver: "b".into(),

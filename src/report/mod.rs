@@ -10,6 +10,7 @@ mod merged; // several runs on one page
 mod comparison; // the found networks beside what they are compared with
 mod descent; // accuracy against latency over the search
 mod prediction; // predicted against measured
+mod staircase; // the page of a latency table
 mod layers; // widths, kernels and milliseconds of every layer
 mod classes; // the confusion matrix, sample images, mistakes
 mod curves; // loss and accuracy of every training, and the time of the run
@@ -23,3 +24,4 @@ pub use input::{
 };
 pub use merged::merged;
 pub use page::page;
+pub use staircase::table_page;

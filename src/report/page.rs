@@ -44,7 +44,8 @@ pub(super) fn slim(input: &Input) -> Input {
     input
 }
 
-fn head(title: &str) -> String {
+/// The head of a page, up to its body.
+pub(super) fn head(title: &str) -> String {
     // The page may run one script, which is known by its hash, and load nothing.
     let policy = format!(
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{}'",

@@ -7,7 +7,7 @@ use super::prepare::Prepared;
 use super::records::Measurements;
 use super::stop::Stop;
 use crate::graph::{Deployed, Weights, lower};
-use crate::latency::{Effort, Measurement, Meter};
+use crate::latency::{Effort, LEAST_ROUNDS, Measurement, Meter};
 use crate::search::{BoxError, Cost, Macs, Params, Resource};
 use crate::space::{Arch, Space};
 use std::cell::{OnceCell, RefCell};
@@ -110,6 +110,7 @@ pub(super) fn effort(space: &Space) -> Effort {
         seconds: search.latency_seconds,
         precision: PRECISION.min(search.latency_tolerance),
         tolerance: search.latency_tolerance,
+        rounds: LEAST_ROUNDS,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::search::{
     Candidate, CoordinateDescent, Extent, Iterate, Observer, Outcome, Problem, Random, Resource, Schedule, Settings,
     Strategy, check_reach,
 };
-use crate::space::GRID;
+use crate::space::{GRID, WidthStep};
 
 /// A latency budget is searched for this much below it, so that the second measurement keeps it, too.
 pub(super) const LATENCY_MARGIN: f64 = 0.985;
@@ -51,10 +51,15 @@ impl Run<'_> {
     pub(super) fn table(&mut self) -> Result<Table, RunError> {
         let prepared = self.prepared;
         let watch = self.begin(Phase::Table);
-        let batch = prepared.space.search.latency_batch;
-        let mut builder = TableBuilder::new(&prepared.gpu, &prepared.tuning, &prepared.net, batch)?;
+        let search = &prepared.space.search;
+        let mut builder = TableBuilder::new(
+            &prepared.gpu,
+            &prepared.tuning,
+            &prepared.net,
+            search.latency_batch,
+            search.latency_tolerance,
+        );
         let given = self.config.latency.as_deref().map(|path| own_table(path, builder.origin())).transpose()?;
-        let all = builder.len() as f64;
         let mut done = 0.0;
         while let Some(operation) = builder.next_operation() {
             let ms = self.measurements.operation(&operation, || {
@@ -66,7 +71,7 @@ impl Run<'_> {
             })?;
             builder.add(ms);
             done += 1.0;
-            self.listener.event(&Event::Progress { done, all });
+            self.listener.event(&Event::Progress { done, all: builder.len() as f64 });
         }
         let table = builder.finish();
         let device: String = prepared
@@ -79,6 +84,25 @@ impl Run<'_> {
         self.folder.write_json(&format!("latency/{device}.json"), &table)?;
         self.end(watch)?;
         Ok(table)
+    }
+
+    /// Channels that widths are multiples of; says so where the device has decided it.
+    pub(super) fn width_step(&mut self, table: &Table) -> u32 {
+        if let WidthStep::Channels(step) = self.prepared.space.search.width_step {
+            return step;
+        }
+        if self.resource() != Resource::Latency {
+            return GRID;
+        }
+        let step = table.width_step();
+        if step > GRID {
+            let text = format!(
+                "time rises in steps of {step} channels on this device: widths are multiples of {step} \
+                 (search.width_step)"
+            );
+            self.listener.event(&Event::Note { text });
+        }
+        step
     }
 
     /// Searches; returns the initial network's result, the networks found and how many were scored.
@@ -104,7 +128,7 @@ impl Run<'_> {
             Resource::Macs => initial.macs as f64,
             Resource::Params => initial.params as f64,
         };
-        let strategy = self.strategy(initial_cost, &budgets);
+        let strategy = self.strategy(initial_cost, &budgets, known.width_step);
         let mut observer = FolderObserver {
             candidates_log: Log::open(self.folder, "candidates.csv", Candidate::header(&prepared.net))?,
             iterates_log: Log::open(self.folder, "iterates.csv", Iterate::header(&prepared.net))?,
@@ -143,16 +167,16 @@ impl Run<'_> {
         }
     }
 
-    fn strategy(&self, initial_cost: f64, budgets: &[f64]) -> Box<dyn Strategy> {
+    fn strategy(&self, initial_cost: f64, budgets: &[f64], width_step: u32) -> Box<dyn Strategy> {
         let search = &self.prepared.space.search;
-        let settings = Settings::new(search, self.config.seed, GRID);
+        let settings = Settings::new(search, self.config.seed, width_step);
         match self.config.strategy {
             StrategyKind::Mcd => Box::new(CoordinateDescent::multi_layer(settings)),
             StrategyKind::Single => Box::new(CoordinateDescent::single_layer(settings)),
             StrategyKind::Random => {
                 let iterations = self.schedule().iterations(initial_cost, budgets).unwrap_or(1);
                 let samples = iterations * search.samples;
-                Box::new(Random { samples, seed: self.config.seed, width_step: GRID })
+                Box::new(Random { samples, seed: self.config.seed, width_step })
             }
         }
     }

@@ -15,7 +15,7 @@ use super::training::{REPORT_RECALIBRATION, Trained};
 use crate::graph::Weights;
 use crate::latency::{Measurement, Table};
 use crate::search::{Found, Problem, Random, Resource, Score, Scorer, SearchError, Strategy, Uniform, uniform};
-use crate::space::{Arch, GRID};
+use crate::space::Arch;
 use crate::train::Evaluation;
 
 /// What the run knows by the time that it searches.
@@ -25,6 +25,8 @@ pub(super) struct Known<'a> {
     pub(super) shared: &'a Weights,
     pub(super) scores: &'a Scores<'a>,
     pub(super) passes: &'a Passes,
+    /// Channels that widths are multiples of.
+    pub(super) width_step: u32,
 }
 
 /// What a comparison is made for.
@@ -166,7 +168,7 @@ impl Run<'_> {
         let arch = match comparison {
             Comparison::Initial => Some(prepared.net.full()),
             Comparison::Uniform => {
-                let space = Uniform { net: &prepared.net, resource: self.resource(), width_step: GRID };
+                let space = Uniform { net: &prepared.net, resource: self.resource(), width_step: known.width_step };
                 let scaled = uniform(space, cost(self.resource(), prepared, known).as_mut(), rival.limit);
                 self.unless_stopped(scaled)?.map(|scaled| scaled.arch)
             }
@@ -213,7 +215,7 @@ impl Run<'_> {
     /// The best of as many random networks as the search scored, at the same budget; `None` where all measure more.
     fn best_random(&mut self, rival: &Rival, known: &Known<'_>) -> Result<Option<Arch>, RunError> {
         let prepared = self.prepared;
-        let strategy = Random { samples: rival.scored, seed: self.config.seed, width_step: GRID };
+        let strategy = Random { samples: rival.scored, seed: self.config.seed, width_step: known.width_step };
         let outcome = strategy.search(Problem {
             net: &prepared.net,
             resource: self.resource(),

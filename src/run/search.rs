@@ -176,10 +176,12 @@ impl Run<'_> {
         self.listener.event(&Event::Measured { network: "initial".into(), latency: meter.initial() });
         let limits = self.check_budgets(&meter)?;
         let table = self.table()?;
+        let width_step = self.width_step(&table);
         let shared = self.supernet(&untrained)?;
         let scores = Scores::open(self.folder, &shared.fingerprint())?;
         let passes = Passes::default();
-        let known = Known { meter: &meter, table: &table, shared: &shared, scores: &scores, passes: &passes };
+        let known =
+            Known { meter: &meter, table: &table, shared: &shared, scores: &scores, passes: &passes, width_step };
         let (initial, outcome, scored) = self.descend(&known, &limits)?;
 
         let mut networks = Vec::new();

@@ -89,31 +89,31 @@ pub fn build_table(
 
 /// The same on ground that is there.
 pub(super) fn build(
-    Ground { net, gpu, tuning, batch, .. }: &Ground,
+    Ground { space, net, gpu, tuning, batch }: &Ground,
     out: &Path,
     environment: &Environment,
     listener: &mut dyn Listener,
 ) -> Result<BuiltTable, RunError> {
-    let mut builder = TableBuilder::new(gpu, tuning, net, *batch)?;
+    let mut builder = TableBuilder::new(gpu, tuning, net, *batch, space.search.latency_tolerance);
     let mut known: HashMap<Operation, Entry> = HashMap::new();
     if out.exists() {
         let table = own_table(out, builder.origin())?;
-        known.extend(table.entries.iter().map(|entry| (entry.operation, *entry)));
+        known.extend(table.all().map(|entry| (entry.operation, *entry)));
     }
     let journal = Journal { environment, path: beside(out) };
     known.extend(journal.open(builder.origin())?.into_iter().map(|entry| (entry.operation, entry)));
 
-    let all = builder.operations().iter().filter(|operation| !known.contains_key(operation)).count();
     listener.event(&Event::Begin { phase: Phase::Table });
     let begun = std::time::Instant::now();
-    let mut measured = 0;
+    let (mut measured, mut done) = (0, 0);
     while let Some(operation) = builder.next_operation() {
+        done += 1;
         if let Some(entry) = known.get(&operation) {
             builder.add(entry.ms);
             continue;
         }
         if environment.stop.look() {
-            let (path, left) = (out.to_owned(), all - measured);
+            let (path, left) = (out.to_owned(), builder.len() + 1 - done);
             return Err(RunError::TableStopped { path, left });
         }
         let entry = Entry { operation, ms: builder.time(&operation)? };
@@ -121,7 +121,7 @@ pub(super) fn build(
         known.insert(operation, entry);
         builder.add(entry.ms);
         measured += 1;
-        listener.event(&Event::Progress { done: measured as f64, all: all as f64 });
+        listener.event(&Event::Progress { done: done as f64, all: builder.len() as f64 });
     }
     let table = builder.finish();
     journal.finish(out, &table)?;

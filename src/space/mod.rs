@@ -11,7 +11,7 @@ pub mod dropout; // widths drawn for ordered dropout
 
 pub use dropout::WidthSampler;
 pub use operation::{Operation, OperationKind};
-pub use settings::{Optimizer, SearchSettings, TrainSettings, WidthDistribution};
+pub use settings::{Auto, Optimizer, SearchSettings, TrainSettings, WidthDistribution, WidthStep};
 pub use shape::{LayerShape, Row, Shortcut};
 pub use spec::{Space, SpaceError};
 pub use supernet::{Activation, Arch, Axis, Coordinate, Layer, LayerKind, Supernet};

@@ -31,6 +31,29 @@ fn confirm_seconds() -> f64 {
     60.0
 }
 
+/// Channels that the widths of found networks are multiples of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "`search.width_step` must be \"auto\" or a number of channels")]
+pub enum WidthStep {
+    /// So many.
+    Channels(u32),
+    /// What the device's times show.
+    Found(Auto),
+}
+
+/// Found, not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auto {
+    /// The only word for it.
+    Auto,
+}
+
+/// A device is known better by its times than by the user.
+fn width_step() -> WidthStep {
+    WidthStep::Found(Auto::Auto)
+}
+
 /// Settings of the multi-layer coordinate descent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +83,10 @@ pub struct SearchSettings {
     /// Seconds between the two measurements that a found network must keep its budget in.
     #[serde(default = "confirm_seconds")]
     pub confirm_seconds: f64,
+    /// Channels that widths are multiples of: `"auto"` or a number. Where it is found and no latency is limited, it
+    /// is a quad.
+    #[serde(default = "width_step")]
+    pub width_step: WidthStep,
 }
 
 /// Which update rule trains the weights.

@@ -17,10 +17,10 @@
 //! [augment]                       # see `crate::data::Augment`
 //! ```
 
-use super::round_up;
-use super::settings::{SearchSettings, TrainSettings};
+use super::settings::{SearchSettings, TrainSettings, WidthStep};
 use super::shape::strided;
 use super::supernet::{Activation, Input, Layer, LayerKind, Supernet};
+use super::{GRID, round_up};
 use crate::data::Augment;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -358,6 +358,10 @@ impl Space {
         check((0.0..=3600.0).contains(&s.latency_seconds), "search.latency_seconds".into(), "must be 0 to 3600")?;
         check((0.0..=1.0).contains(&s.latency_tolerance), "search.latency_tolerance".into(), "must be 0 to 1")?;
         check((0.0..=3600.0).contains(&s.confirm_seconds), "search.confirm_seconds".into(), "must be 0 to 3600")?;
+        if let WidthStep::Channels(step) = s.width_step {
+            let fits = (GRID..=256).contains(&step) && step.is_multiple_of(GRID);
+            check(fits, "search.width_step".into(), "must be \"auto\" or a multiple of 4 up to 256")?;
+        }
         let t = &self.train;
         check((2..=4096).contains(&t.batch), "train.batch".into(), "must be 2 to 4096")?;
         check(t.epochs >= 1 && t.final_epochs >= 1, "train.epochs".into(), "must be at least 1, final_epochs too")?;

@@ -1,8 +1,9 @@
 //! Latency tables as files: built, stopped, killed, reused and refused.
 
 use crate::scene::Scene;
-use netadapt::latency::Table;
+use netadapt::latency::{Entry, Spread, Table};
 use netadapt::run::{self, Config, Environment, RunError, Stop, TableRequest, build_table, read_table};
+use netadapt::space::{Operation, OperationKind};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -55,14 +56,18 @@ fn a_build_that_is_stopped_again_and_again_measures_each_operation_once() {
     };
     assert!(stops > 2 && !journal.exists());
     assert_eq!(read_table(&request.out).unwrap(), built.table);
-    assert_eq!(built.measured + 7 * stops, built.table.entries.len());
+    assert_eq!(built.measured + 7 * stops, built.table.all().count());
+    assert!(built.table.all().all(|entry| entry.ms.count >= 7 && entry.ms.median > 0.0));
 
     // A table that is whole is not measured again; what it lacks is.
     assert_eq!(build_table(&request, &environment(Stop::at(0)), &mut ()).unwrap().measured, 0);
     let mut less = built.table.clone();
-    less.entries.truncate(less.entries.len() - 3);
+    let missing = less.entries.split_off(less.entries.len() - 3);
     write(&request.out, &less);
-    assert_eq!(build_table(&request, &environment(Stop::default()), &mut ()).unwrap().measured, 3);
+    let again = build_table(&request, &environment(Stop::default()), &mut ()).unwrap();
+    // Other answers may lead to further questions.
+    assert!(again.measured >= 3 && missing.iter().all(|entry| again.table.entry(&entry.operation).is_some()));
+    assert!(less.entries.iter().all(|entry| again.table.entry(&entry.operation) == Some(entry)));
 }
 
 #[test]
@@ -96,9 +101,8 @@ fn a_search_takes_the_entries_of_its_table_and_measures_no_operation() {
     let scene = Scene::new();
     let request = request(&scene, "table.json");
     let mut built = build_table(&request, &environment(Stop::default()), &mut ()).unwrap().table;
-    for (index, entry) in built.entries.iter_mut().enumerate() {
-        entry.ms.median = 1.0 + index as f64;
-    }
+    // Twice as long, all of them: the same questions, and no answer that was measured.
+    built.entries.iter_mut().chain(&mut built.beside).for_each(|entry| entry.ms = entry.ms.scaled(2.0));
     write(&request.out, &built);
     let config = Config { latency: Some(request.out.clone()), ..scene.config("run", "90%MAC") };
     // The initial network is measured and the super-network begins: there is no place to stop between the two.
@@ -106,7 +110,10 @@ fn a_search_takes_the_entries_of_its_table_and_measures_no_operation() {
     assert!(matches!(stopped, Err(RunError::Stopped { .. })), "{stopped:?}");
     let mut files = std::fs::read_dir(config.out.join("latency")).unwrap();
     let table = read_table(&files.next().unwrap().unwrap().path()).unwrap();
-    assert!(table.entries == built.entries, "the entries are those of the file");
+    assert!(
+        built.entries.iter().all(|entry| table.entry(&entry.operation) == Some(entry)),
+        "they are those of the file"
+    );
 }
 
 /// Killed at any time, the program goes on: entries stay as they were measured.
@@ -138,13 +145,13 @@ fn a_killed_build_goes_on() {
     assert!(end.status.success(), "{}", String::from_utf8_lossy(&end.stderr));
     let table = read_table(&out).unwrap();
     for line in before.lines().skip(1) {
-        let entry: netadapt::latency::Entry = serde_json::from_str(line).unwrap();
+        let entry: Entry = serde_json::from_str(line).unwrap();
         assert_eq!(table.entry(&entry.operation), Some(&entry));
     }
     let events = String::from_utf8(end.stdout).unwrap();
     let last: serde_json::Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
     assert_eq!(last["event"], "table");
-    assert_eq!(last["entries"], table.entries.len());
+    assert_eq!(last["entries"], table.all().count());
 }
 
 #[test]
@@ -197,4 +204,73 @@ fn tables_are_compared_by_how_they_rank_networks() {
     assert!((tau(&slower) - 1.0).abs() < 1e-9);
     assert!(tau(&backwards) < 0.9, "{}", tau(&backwards));
     assert_eq!(compare(&partial).status.code(), Some(2));
+}
+
+/// A table of this device, with one more operation whose time at 24 neighbouring widths is `ms`.
+fn with_sweep(table: &Table, ms: impl Fn(u32) -> f64) -> Table {
+    let mut table = table.clone();
+    let operation = Operation { kind: OperationKind::Depthwise, size: 5, kernel: 5, ..table.entries[0].operation };
+    table.beside.extend((1..=24).map(|quad| {
+        let operation = Operation { input: 4 * quad, output: 4 * quad, ..operation };
+        Entry { operation, ms: Spread::of(&[0.99, 1.0, 1.01].map(|noise| noise * ms(4 * quad))) }
+    }));
+    table
+}
+
+#[test]
+fn show_prints_and_plots_the_staircase_and_finds_its_step() {
+    let scene = Scene::new();
+    let request = request(&scene, "table.json");
+    let built = build_table(&request, &environment(Stop::default()), &mut ()).unwrap().table;
+    let show = |table: &Table, more: &[&str]| {
+        write(&request.out, table);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netadapt"));
+        let end = command.args(["latency", "show"]).arg(&request.out).args(more).output().expect("the program starts");
+        assert!(end.status.success(), "{}", String::from_utf8_lossy(&end.stderr));
+        String::from_utf8(end.stdout).expect("text")
+    };
+    let step = |table: &Table| -> u64 {
+        let json: serde_json::Value = serde_json::from_str(&show(table, &["--json"])).unwrap();
+        assert_eq!(json["operations"].as_array().map(Vec::len), Some(table.curves().len()));
+        json["width_step"].as_u64().unwrap()
+    };
+    assert_eq!(step(&built), 4, "no operation is wide enough to say");
+    assert!(show(&built, &[]).contains("width step: not known"));
+    assert_eq!(step(&with_sweep(&built, |width| 1e-3 * f64::from(width))), 4);
+    let stairs = with_sweep(&built, |width| 1.0 + 1e-3 * f64::from(width.next_multiple_of(16)));
+    assert_eq!(step(&stairs), 16);
+
+    let page = scene.path("page.html");
+    let text = show(&stairs, &["-o", &page.display().to_string()]);
+    for words in ["steps of 16, 100 % of the rise", "4 to 96", "▁▁▁▁▂", "width step: 16 channels", "page.html"]
+    {
+        assert!(text.contains(words), "`{words}` is not in: {text}");
+    }
+    assert!(text.lines().count() < 24, "a screen");
+    let html = std::fs::read_to_string(page).unwrap();
+    assert!(html.contains("steps of <b>16 channels</b>") && html.matches("<circle").count() > 24);
+    let mut hostile = stairs;
+    hostile.origin.adapter.name = "<script>alert(1)</script>".into();
+    assert!(!netadapt::report::table_page(&hostile).contains("<script>alert"));
+}
+
+#[test]
+fn a_search_keeps_to_the_step_that_is_given() {
+    let scene = Scene::new();
+    let text = std::fs::read_to_string(&scene.space).unwrap();
+    std::fs::write(&scene.space, text.replace("[search]", "[search]\nwidth_step = 8")).unwrap();
+    let config = Config { epochs: Some(1), final_epochs: Some(1), ..scene.config("run", "60%MAC") };
+    run::search(&config, environment(Stop::default()), &mut ()).unwrap();
+    let rows = std::fs::read_to_string(config.out.join("candidates.csv")).unwrap();
+    let header: Vec<&str> = rows.lines().next().unwrap().split(',').collect();
+    let expansion = header.iter().position(|name| name.ends_with(".expansion")).unwrap();
+    let widths: Vec<u32> =
+        rows.lines().skip(1).map(|row| row.split(',').nth(expansion).unwrap().parse().unwrap()).collect();
+    assert!(widths.len() > 4 && widths.iter().all(|width| [8, 16].contains(width)), "{widths:?}");
+    for wrong in ["6", "0", "\"wide\""] {
+        let wrong = text.replace("[search]", &format!("[search]\nwidth_step = {wrong}"));
+        std::fs::write(&scene.space, wrong).unwrap();
+        let error = run::search(&scene.config("wrong", "60%MAC"), environment(Stop::default()), &mut ()).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("width_step"), "{error}");
+    }
 }

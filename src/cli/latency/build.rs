@@ -48,7 +48,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let request = args.which.request();
     let attended = Attended::new(&args.output)?.tuned(!args.tune.no_tune);
     let built = attended.attend(|environment, listener| build_table(&request, &environment, listener))?;
-    let (entries, path) = (built.table.entries.len(), request.out.display());
+    let (entries, path) = (built.table.all().count(), request.out.display());
     if args.output.is_json() {
         say!(
             "{}",

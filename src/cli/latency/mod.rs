@@ -3,6 +3,7 @@
 mod build; // latency build
 mod check; // latency check
 mod compare; // latency compare
+mod show; // latency show
 
 use clap::{Parser, Subcommand};
 
@@ -31,6 +32,8 @@ struct Images {
 enum Command {
     /// Measure every operation that a search space can ask for; go on with a build that was stopped.
     Build(build::Args),
+    /// Print and plot a table: milliseconds against channels, and the steps that the device likes.
+    Show(show::Args),
     /// Measure random networks of a space and compare them with what its table predicts.
     Check(check::Args),
     /// Say whether two devices rank the networks of a space alike.
@@ -40,6 +43,7 @@ enum Command {
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Build(args) => build::run(args),
+        Command::Show(args) => show::run(args),
         Command::Check(args) => check::run(args),
         Command::Compare(args) => compare::run(args),
     }

@@ -1,0 +1,108 @@
+//! Builds a table: its questions, put to the device.
+
+use super::error::LatencyError;
+use super::measure::Meter;
+use super::operation::operation_program;
+use super::origin::Origin;
+use super::plan::{Plan, REFERENCE};
+use super::series::Effort;
+use super::stats::Spread;
+use super::table::Table;
+use crate::gpu::{Gpu, GpuError, Program};
+use crate::kernels::Tuning;
+use crate::space::{Operation, Supernet};
+use std::cell::OnceCell;
+
+/// Copies of an operation in one program, so that a submit's cost is small beside them.
+const COPIES: u32 = 16;
+/// Error of an entry's median, as a share, that is small enough to stop before its time is up.
+const PRECISION: f64 = 0.02;
+/// Seconds of a try, and rounds at least: a table has many entries.
+const SECONDS: f64 = 0.3;
+const ROUNDS: usize = 7;
+
+/// Builds a table, one entry at a time.
+pub struct TableBuilder {
+    gpu: Gpu,
+    origin: Origin,
+    plan: Plan,
+    effort: Effort,
+    /// Times everything but the reference in turn with the reference.
+    meter: OnceCell<Meter>,
+}
+
+impl TableBuilder {
+    /// The operations that the networks of `net` can ask for, none timed yet. An entry whose median is not known to
+    /// `tolerance`, a share, is of no use.
+    pub fn new(gpu: &Gpu, tuning: &Tuning, net: &Supernet, batch: u32, tolerance: f64) -> Self {
+        Self {
+            gpu: gpu.clone(),
+            origin: Origin::new(gpu, tuning, batch),
+            plan: Plan::new(net),
+            effort: Effort { seconds: SECONDS, precision: PRECISION.min(tolerance), tolerance, rounds: ROUNDS },
+            meter: OnceCell::new(),
+        }
+    }
+
+    /// The device and the build that it times.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Operations to time as far as is known: answers lead to further questions.
+    pub fn len(&self) -> usize {
+        self.plan.len()
+    }
+
+    /// Whether there is nothing to time.
+    pub fn is_empty(&self) -> bool {
+        self.plan.len() == 0
+    }
+
+    /// The next operation that has no entry; `None` when all have.
+    pub fn next_operation(&self) -> Option<Operation> {
+        self.plan.next()
+    }
+
+    /// Times an operation: milliseconds of one run, the launch included, at the device speed at which the reference
+    /// was timed.
+    ///
+    /// # Errors
+    /// `LatencyError::Noisy` where several tries in a row do not come to a median that is known.
+    pub fn time(&self, operation: &Operation) -> Result<Spread, LatencyError> {
+        let program = self.program(operation)?;
+        let measurement = match self.plan.answer(&REFERENCE) {
+            Some(reference) => self.meter(reference)?.measure(&program)?,
+            None => Meter::new(&self.gpu, program, self.effort)?.1,
+        };
+        let whole = measurement.spread();
+        Ok(whole.scaled(1.0 / f64::from(COPIES)))
+    }
+
+    /// Adds the entry of the next operation.
+    ///
+    /// # Panics
+    /// When all operations have one.
+    pub fn add(&mut self, ms: Spread) {
+        self.plan.add(ms);
+    }
+
+    /// The table, once every operation has an entry.
+    pub fn finish(self) -> Table {
+        Table::new(self.origin, self.plan.finish())
+    }
+
+    fn meter(&self, reference: Spread) -> Result<&Meter, LatencyError> {
+        if let Some(meter) = self.meter.get() {
+            return Ok(meter);
+        }
+        let ms = reference.median * f64::from(COPIES);
+        let meter = Meter::resumed(&self.gpu, self.program(&REFERENCE)?, ms, self.effort)?;
+        Ok(self.meter.get_or_init(|| meter))
+    }
+
+    fn program(&self, operation: &Operation) -> Result<Program, GpuError> {
+        let Origin { tuning, batch, .. } = &self.origin;
+        operation_program(&self.gpu, tuning, operation, *batch, COPIES)
+    }
+}

@@ -9,7 +9,7 @@ use crate::latency::Table;
 use crate::model::{Architecture, from_safetensors};
 use crate::report;
 use crate::run::{Config, origin, records, snapshot};
-use crate::search::Budget;
+use crate::search::Goal;
 use crate::space::{Space, Supernet};
 use crate::tune::Tuned;
 use std::sync::OnceLock;
@@ -31,7 +31,7 @@ impl Format {
 /// All of them.
 pub static FORMATS: &[Format] = &[
     Format { name: "space", reads: space },
-    Format { name: "budget", reads: |bytes| text(bytes).is_some_and(|text| text.parse::<Budget>().is_ok()) },
+    Format { name: "budget", reads: |bytes| text(bytes).is_some_and(|text| text.parse::<Goal>().is_ok()) },
     Format { name: "config", reads: |bytes| text(bytes).is_some_and(|text| toml::from_str::<Config>(text).is_ok()) },
     Format { name: "started", reads: origin::reads_started },
     Format { name: "surroundings", reads: origin::reads_surroundings },

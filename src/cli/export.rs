@@ -9,7 +9,7 @@ use crate::graph::Weights;
 use crate::kernels::Tuning;
 use crate::model::{Network, WeightType, rounded};
 use crate::run::{self, RunError, threads};
-use crate::search::Budget;
+use crate::search::Goal;
 use crate::train::evaluate;
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(super) struct Args {
     verify: bool,
     /// Which of a run's networks, by its budget [default: the first].
     #[arg(long)]
-    budget: Option<Budget>,
+    budget: Option<Goal>,
     /// What to write, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "onnx,safetensors,pytorch")]
     format: Vec<FormatArg>,

@@ -2,8 +2,8 @@
 
 use super::attended::{Attended, NoTune, Output};
 use super::share::share;
-use crate::run::{self, Comparison, Config, FinalStart, InitialWeights, StrategyKind, TeacherKind, threads};
-use crate::search::Budget;
+use crate::run::{self, Comparison, Config, FinalStart, InitialWeights, RunError, StrategyKind, TeacherKind, threads};
+use crate::search::{Budget, BudgetError, Goal};
 use clap::ValueEnum;
 use std::path::PathBuf;
 
@@ -17,9 +17,10 @@ pub(super) struct Args {
     /// Search the super-network of this run again, with its images, seed, space and size: no training of one.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "preset", "size", "seed", "epochs", "max_bad"])]
     from: Option<PathBuf>,
-    /// What the network may cost: 8ms, 120fps, 90MMAC, 1Mparam, 50% or 50%MAC of the initial network; several with commas.
-    #[arg(long, value_parser = budgets)]
-    budget: Budgets,
+    /// What the network may cost: 8ms, 120fps, 90MMAC, 1Mparam, 2MB of weights, 300kBpeak of activations, 50% or 50%MAC
+    /// of the initial network; several networks with commas. Given more than once, all must hold.
+    #[arg(long, required = true, value_parser = list)]
+    budget: Vec<String>,
     /// Search space: tiny, mobile, plain, or a TOML file.
     #[arg(long, default_value = "tiny")]
     preset: String,
@@ -74,12 +75,9 @@ pub(super) struct Args {
     output: Output,
 }
 
-/// Budgets of one flag.
-#[derive(Clone, Debug)]
-struct Budgets(Vec<Budget>);
-
-fn budgets(text: &str) -> Result<Budgets, crate::search::BudgetError> {
-    Ok(Budgets(Budget::parse_list(text)?))
+/// The budgets of one flag, once they can be read.
+fn list(text: &str) -> Result<String, BudgetError> {
+    Budget::parse_list(text).map(|_| text.to_owned())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -131,7 +129,7 @@ impl Args {
         let init_from = self.init_from.map(std::path::absolute).transpose()?;
         Ok(Config {
             data: std::path::absolute(data)?,
-            budgets: self.budget.0,
+            budgets: Goal::parse_all(&self.budget).map_err(RunError::from)?,
             space: preset,
             size,
             out,

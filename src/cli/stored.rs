@@ -3,7 +3,7 @@
 use crate::export::{ExportError, Facts};
 use crate::model::{ModelError, read};
 use crate::run::RunError;
-use crate::search::Budget;
+use crate::search::Goal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// The network that a user means: a folder with one in it, or a run's for `budget`, the first where nothing is said.
-pub(super) fn network_folder(path: &Path, budget: Option<&Budget>) -> anyhow::Result<PathBuf> {
+pub(super) fn network_folder(path: &Path, budget: Option<&Goal>) -> anyhow::Result<PathBuf> {
     if path.join("architecture.json").exists() {
         return Ok(path.to_owned());
     }

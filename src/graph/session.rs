@@ -438,6 +438,12 @@ pub struct Deployed {
 }
 
 impl Deployed {
+    /// What a network for batches of `batch` will hold.
+    pub fn needs(graph: &Graph, tuning: &Tuning, batch: u32) -> Footprint {
+        let actions: Vec<Access> = fuse(graph).iter().map(|op| op.access(graph)).collect();
+        Plan::new(graph, tuning, [batch; 2], &actions).footprint()
+    }
+
     /// `graph` with `weights`, for batches of `batch`.
     ///
     /// The graph is a compact one, or a super-network's that runs at its full widths.

@@ -21,26 +21,31 @@ pub(super) struct Unit {
     pub(super) axis: String,
     /// Whether values are milliseconds.
     is_latency: bool,
+    /// Whether they are bytes.
+    is_bytes: bool,
 }
 
 impl Unit {
     /// The unit in which values up to `most` read well.
     pub(super) fn new(resource: &str, most: f64) -> Self {
         let is_latency = resource == "latency";
-        let scales: &[(f64, &'static str)] = if is_latency {
-            &[(1.0, "ms"), (1e-3, "µs")]
-        } else {
-            &[(1e9, "billions"), (1e6, "millions"), (1e3, "thousands")]
+        let is_bytes = !["latency", "MACs", "parameters"].contains(&resource);
+        let scales: &[(f64, &'static str)] = match (is_latency, is_bytes) {
+            (true, _) => &[(1.0, "ms"), (1e-3, "µs")],
+            (_, true) => &[(1e6, "MB"), (1e3, "kB")],
+            _ => &[(1e9, "billions"), (1e6, "millions"), (1e3, "thousands")],
         };
-        let fallback = if is_latency { (1e-3, "µs") } else { (1.0, "") };
+        let fallback = if is_latency { (1e-3, "µs") } else { (1.0, if is_bytes { "bytes" } else { "" }) };
         let (size, name) = scales.iter().copied().find(|(size, _)| most >= *size).unwrap_or(fallback);
         let of = match resource {
             "latency" => "latency of one run",
             "MACs" => "multiply-accumulates of one image",
-            _ => "trainable parameters",
+            "parameters" => "trainable parameters",
+            "bytes of weights" => "weights",
+            _ => "peak of the activations",
         };
         let axis = if name.is_empty() { of.to_owned() } else { format!("{of}, {name}") };
-        Self { factor: 1.0 / size, name, axis, is_latency }
+        Self { factor: 1.0 / size, name, axis, is_latency, is_bytes }
     }
 
     /// A value in the unit.
@@ -50,7 +55,11 @@ impl Unit {
 
     /// A value with its unit.
     pub(super) fn text(&self, value: f64) -> String {
-        if self.is_latency { milliseconds(value) } else { count(value) }
+        match (self.is_latency, self.is_bytes) {
+            (true, _) => milliseconds(value),
+            (_, true) => format!("{}B", count(value)),
+            _ => count(value),
+        }
     }
 }
 
@@ -167,10 +176,12 @@ fn dot(iterate: &Iterate, unit: &Unit) -> Dot {
 
 /// What was trained by itself: the found networks, then what they are compared with, each once.
 fn marks(input: &Input) -> Vec<Mark> {
-    let cost = |latency_ms: f64, macs: u64, params: u64| match input.resource.as_str() {
+    let cost = |latency_ms: f64, [macs, params, weights, activations]: [u64; 4]| match input.resource.as_str() {
         "latency" => latency_ms,
         "MACs" => macs as f64,
-        _ => params as f64,
+        "parameters" => params as f64,
+        "bytes of weights" => weights as f64,
+        _ => activations as f64,
     };
     let mut marks: Vec<Mark> = Vec::new();
     let mut add = |x: f64, y: f64, series: Series, label: String, latency_ms: f64| {
@@ -181,11 +192,13 @@ fn marks(input: &Input) -> Vec<Mark> {
     };
     for n in &input.networks {
         let label = format!("found, {}", n.budget_text);
-        add(cost(n.latency_ms, n.macs, n.params), n.holdout, Series::FOUND, label, n.latency_ms);
+        let x = cost(n.latency_ms, [n.macs, n.params, n.weight_bytes, n.activation_bytes]);
+        add(x, n.holdout, Series::FOUND, label, n.latency_ms);
     }
     for c in &input.comparison {
         let series = series_of(input, &c.name);
-        add(cost(c.latency_ms, c.macs, c.params), c.holdout, series, c.name.clone(), c.latency_ms);
+        let x = cost(c.latency_ms, [c.macs, c.params, c.weight_bytes, c.activation_bytes]);
+        add(x, c.holdout, series, c.name.clone(), c.latency_ms);
     }
     marks
 }

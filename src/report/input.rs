@@ -29,7 +29,7 @@ pub struct Input {
     pub date: String,
     /// Version of this crate.
     pub version: String,
-    /// What was limited, as `search::Resource` writes it: `latency`, `MACs` or `parameters`.
+    /// What was limited, as `search::Resource` writes it: `latency`, `MACs`, `parameters` and so on.
     pub resource: String,
     /// Where the time of the run went.
     pub seconds: Seconds,
@@ -124,6 +124,12 @@ pub struct NetworkSummary {
     pub macs: u64,
     /// Trainable parameters.
     pub params: u64,
+    /// Bytes of the deployed weights.
+    #[serde(default)]
+    pub weight_bytes: u64,
+    /// Bytes of activations that a run holds at most.
+    #[serde(default)]
+    pub activation_bytes: u64,
     /// Accuracy on the held-out images with the super-network's weights.
     pub shared: f64,
     /// Accuracy on the held-out images after training by itself.
@@ -191,6 +197,12 @@ pub struct Compared {
     pub macs: u64,
     /// Trainable parameters.
     pub params: u64,
+    /// Bytes of the deployed weights.
+    #[serde(default)]
+    pub weight_bytes: u64,
+    /// Bytes of activations that a run holds at most.
+    #[serde(default)]
+    pub activation_bytes: u64,
     /// Accuracy on the held-out images.
     pub holdout: f64,
     /// Accuracy on the test images.

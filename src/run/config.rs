@@ -1,7 +1,7 @@
 //! What a run was asked to do.
 
 use super::initial::InitialWeights;
-use crate::search::Budget;
+use crate::search::Goal;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -65,8 +65,8 @@ fn max_bad() -> f64 {
 pub struct Config {
     /// Folder of images, or a manifest of one.
     pub data: PathBuf,
-    /// Budgets, a network for each.
-    pub budgets: Vec<Budget>,
+    /// What networks have to keep, one for each; all limit the same resources.
+    pub budgets: Vec<Goal>,
     /// Preset or file of the search space.
     pub space: String,
     /// Pixels a side, where the space's own is not wanted.

@@ -8,7 +8,7 @@ use super::records::Measurements;
 use super::stop::Stop;
 use crate::graph::{Deployed, Weights, lower};
 use crate::latency::{Effort, LEAST_ROUNDS, Measurement, Meter};
-use crate::search::{BoxError, Cost, Macs, Params, Resource};
+use crate::search::{BoxError, Cost, Resource};
 use crate::space::{Arch, Space};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -127,8 +127,41 @@ fn deployed(prepared: &Prepared, arch: &Arch, weights: &Weights) -> Result<Deplo
 pub(super) fn cost<'a>(resource: Resource, prepared: &'a Prepared, known: &'a Known<'a>) -> Box<dyn Cost + 'a> {
     match resource {
         Resource::Latency => Box::new(LatencyCost { prepared, known }),
-        Resource::Macs => Box::new(Macs(&prepared.net)),
-        Resource::Params => Box::new(Params(&prepared.net)),
+        counted => Box::new(Counted { resource: counted, prepared }),
+    }
+}
+
+/// What a network has of a resource that is counted.
+///
+/// # Panics
+/// For a latency.
+pub(super) fn count(resource: Resource, prepared: &Prepared, arch: &Arch) -> f64 {
+    let net = &prepared.net;
+    let counted = match resource {
+        Resource::Latency => unreachable!("a latency is measured"),
+        Resource::Macs => net.macs(arch),
+        Resource::Params => net.params(arch),
+        Resource::Bytes => net.weight_bytes(arch),
+        Resource::Memory => {
+            Deployed::needs(&lower(net, arch), &prepared.tuning, prepared.space.search.latency_batch).maps
+        }
+    };
+    counted as f64
+}
+
+/// A counted resource as a cost: exact, so that predicted and measured are one.
+struct Counted<'a> {
+    resource: Resource,
+    prepared: &'a Prepared,
+}
+
+impl Cost for Counted<'_> {
+    fn predict(&self, arch: &Arch) -> f64 {
+        count(self.resource, self.prepared, arch)
+    }
+
+    fn measure(&mut self, arch: &Arch) -> Result<f64, BoxError> {
+        Ok(self.predict(arch))
     }
 }
 

@@ -1,9 +1,10 @@
 //! The middle steps of a run: budgets checked, operations timed, the super-network shrunk.
 
 use super::config::StrategyKind;
-use super::cost::{LatencyMeter, cost};
+use super::cost::{LatencyMeter, cost, count};
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
+use super::limits::Limits;
 use super::networks::Known;
 use super::records::{Log, Thoroughness};
 use super::result::{Accuracy, InitialNetwork};
@@ -21,21 +22,32 @@ use crate::space::{GRID, WidthStep};
 pub(super) const LATENCY_MARGIN: f64 = 0.985;
 
 impl Run<'_> {
-    /// The limits in the resource's unit, once they are known to be within reach.
-    pub(super) fn check_budgets(&mut self, meter: &LatencyMeter) -> Result<Vec<f64>, RunError> {
-        let net = &self.prepared.net;
-        let (full, smallest) = (net.full(), net.smallest());
+    /// The limits in their resources' units, once they are known to be within reach.
+    pub(super) fn check_budgets(&mut self, meter: &LatencyMeter) -> Result<Limits, RunError> {
+        let prepared = self.prepared;
+        let smallest = prepared.net.smallest();
+        let counted = |resource| {
+            let [initial, fastest] = [&prepared.net.full(), &smallest].map(|arch| count(resource, prepared, arch));
+            Extent { initial, fastest }
+        };
         let extent = match self.resource() {
             Resource::Latency => {
                 Extent { initial: meter.initial().median_ms, fastest: meter.measure(&smallest, None)?.median_ms }
             }
-            Resource::Macs => Extent { initial: net.macs(&full) as f64, fastest: net.macs(&smallest) as f64 },
-            Resource::Params => Extent { initial: net.params(&full) as f64, fastest: net.params(&smallest) as f64 },
+            resource => counted(resource),
         };
-        let limits: Vec<f64> = self.config.budgets.iter().map(|budget| budget.resolve(extent.initial)).collect();
-        let searched: Vec<f64> = limits.iter().map(|limit| limit * self.margin()).collect();
+        let goals = &self.config.budgets;
+        let main: Vec<f64> = goals.iter().map(|goal| goal.main().resolve(extent.initial)).collect();
+        let searched: Vec<f64> = main.iter().map(|limit| limit * self.margin()).collect();
         check_reach(self.schedule(), self.resource(), &searched, extent)?;
-        Ok(limits)
+        let mut others = Vec::new();
+        for (index, budget) in goals[0].others().iter().enumerate() {
+            let (resource, extent) = (budget.resource(), counted(budget.resource()));
+            let limits: Vec<f64> = goals.iter().map(|goal| goal.others()[index].resolve(extent.initial)).collect();
+            check_reach(self.schedule(), resource, &limits, extent)?;
+            others.push((resource, limits));
+        }
+        Ok(Limits { main, others })
     }
 
     pub(super) fn margin(&self) -> f64 {
@@ -109,7 +121,7 @@ impl Run<'_> {
     pub(super) fn descend(
         &mut self,
         known: &Known<'_>,
-        limits: &[f64],
+        limits: &Limits,
     ) -> Result<(InitialNetwork, Outcome, u32), RunError> {
         let prepared = self.prepared;
         let watch = self.begin(Phase::Search);
@@ -121,13 +133,13 @@ impl Run<'_> {
             params: prepared.net.params(&full),
             accuracy: Accuracy { shared: Some(accuracy), holdout: Some(accuracy), test: None },
         };
-        let budgets: Vec<f64> = limits.iter().map(|limit| limit * self.margin()).collect();
+        let budgets: Vec<f64> = limits.main.iter().map(|limit| limit * self.margin()).collect();
         let resource = self.resource();
         let initial_cost = match resource {
             Resource::Latency => initial.latency_ms,
-            Resource::Macs => initial.macs as f64,
-            Resource::Params => initial.params as f64,
+            resource => count(resource, prepared, &full),
         };
+        let counts = limits.counts(prepared);
         let strategy = self.strategy(initial_cost, &budgets, known.width_step);
         let mut observer = FolderObserver {
             candidates_log: Log::open(self.folder, "candidates.csv", Candidate::header(&prepared.net))?,
@@ -143,6 +155,7 @@ impl Run<'_> {
             net: &prepared.net,
             resource,
             budgets: &budgets,
+            caps: &limits.caps(&counts),
             cost: cost(resource, prepared, known).as_mut(),
             scorer: &mut RecordedScorer::new(prepared, known, self.stop, sampled(prepared)),
             observer: &mut observer,

@@ -12,6 +12,7 @@ mod initial; // weights that it starts from
 mod training; // trainings, with checkpoints
 mod descent; // budgets, table, search
 mod networks; // networks found and compared
+mod limits; // what networks may have of everything that is limited
 mod cost; // measured and predicted resources, for the search
 mod scorer; // many networks scored in one pass
 mod compare; // what a search has to beat
@@ -37,7 +38,7 @@ pub use initial::InitialWeights;
 pub use origin::{Source, source};
 pub(crate) use page::date;
 pub use result::{
-    Accuracy, ComparedNetwork, Difference, FoundNetwork, InitialNetwork, ResultBudget, RunResult, Seconds,
+    Accuracy, ComparedNetwork, Difference, FoundNetwork, InitialNetwork, ResultBudget, ResultLimit, RunResult, Seconds,
 };
 pub use search::{resume, search};
 pub use stop::Stop;

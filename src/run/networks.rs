@@ -2,19 +2,20 @@
 
 use super::compare::{interval, paired};
 use super::config::Comparison;
-use super::cost::{LatencyMeter, cost};
+use super::cost::{LatencyMeter, cost, count};
 use super::descent::sampled;
 use super::error::RunError;
 use super::events::{Event, Phase};
+use super::limits::Limits;
 use super::page;
 use super::records::{Scores, Thoroughness};
-use super::result::{Accuracy, ComparedNetwork, FoundNetwork, ResultBudget};
+use super::result::{Accuracy, ComparedNetwork, FoundNetwork, ResultBudget, ResultLimit};
 use super::scorer::{Passes, RecordedScorer};
 use super::search::Run;
 use super::training::{REPORT_RECALIBRATION, Trained};
 use crate::graph::Weights;
 use crate::latency::{Measurement, Table};
-use crate::search::{Found, Problem, Random, Resource, Score, Scorer, SearchError, Strategy, Uniform, uniform};
+use crate::search::{Budget, Found, Problem, Random, Resource, Score, Scorer, SearchError, Strategy, Uniform, uniform};
 use crate::space::Arch;
 use crate::train::Evaluation;
 
@@ -30,15 +31,15 @@ pub(super) struct Known<'a> {
 }
 
 /// What a comparison is made for.
-pub(super) struct Rival {
+pub(super) struct Rival<'a> {
     /// The found network.
     pub(super) index: usize,
     /// Its measured cost.
     pub(super) limit: f64,
     /// Candidates that the search scored.
     pub(super) scored: u32,
-    /// The budget.
-    pub(super) budget: f64,
+    /// The budgets.
+    pub(super) limits: &'a Limits,
 }
 
 fn hits(evaluation: &Evaluation, labels: &[u32]) -> Vec<bool> {
@@ -89,6 +90,7 @@ impl Run<'_> {
                 resource: self.resource().to_string(),
                 limit,
                 latency_ms: (self.resource() == Resource::Latency).then_some(limit),
+                others: self.others(index, &found.arch),
             },
             latency_ms: latency.median_ms,
             latency_p90_ms: latency.p90_ms,
@@ -96,6 +98,8 @@ impl Run<'_> {
             predicted_ms,
             macs: prepared.net.macs(&found.arch),
             params: prepared.net.params(&found.arch),
+            weight_bytes: prepared.net.weight_bytes(&found.arch),
+            activation_bytes: count(Resource::Memory, prepared, &found.arch) as u64,
             accuracy: Accuracy { shared: Some(shared_score.accuracy), holdout: Some(trained.holdout.accuracy), test },
             shared_loss: shared_score.loss,
             interval: interval(test.unwrap_or(trained.holdout.accuracy), prepared.test.len()),
@@ -122,6 +126,18 @@ impl Run<'_> {
         self.report.networks.push(summary);
         self.end(watch)?;
         Ok((network, trained))
+    }
+
+    /// What is limited beside the main resource, and what a network has of it.
+    fn others(&self, index: usize, arch: &Arch) -> Vec<ResultLimit> {
+        let of = |resource: Resource, arch: &Arch| count(resource, self.prepared, arch);
+        let full = self.prepared.net.full();
+        let other = |budget: &Budget| ResultLimit {
+            resource: budget.resource().to_string(),
+            limit: budget.resolve(of(budget.resource(), &full)),
+            value: of(budget.resource(), arch),
+        };
+        self.config.budgets[index].others().iter().map(other).collect()
     }
 
     /// The measurements of a found network that its result is about, with the prediction: the two that have confirmed
@@ -158,7 +174,7 @@ impl Run<'_> {
     pub(super) fn compared(
         &mut self,
         comparison: Comparison,
-        rival: Rival,
+        rival: Rival<'_>,
         own: &Trained,
         known: &Known<'_>,
     ) -> Result<Option<ComparedNetwork>, RunError> {
@@ -168,7 +184,13 @@ impl Run<'_> {
         let arch = match comparison {
             Comparison::Initial => Some(prepared.net.full()),
             Comparison::Uniform => {
-                let space = Uniform { net: &prepared.net, resource: self.resource(), width_step: known.width_step };
+                let counts = rival.limits.counts(prepared);
+                let space = Uniform {
+                    net: &prepared.net,
+                    resource: self.resource(),
+                    width_step: known.width_step,
+                    ceilings: &rival.limits.ceilings(&counts, rival.index),
+                };
                 let scaled = uniform(space, cost(self.resource(), prepared, known).as_mut(), rival.limit);
                 self.unless_stopped(scaled)?.map(|scaled| scaled.arch)
             }
@@ -203,6 +225,8 @@ impl Run<'_> {
             latency_ms: latency.median_ms,
             macs: prepared.net.macs(&trained.arch),
             params: prepared.net.params(&trained.arch),
+            weight_bytes: prepared.net.weight_bytes(&trained.arch),
+            activation_bytes: count(Resource::Memory, prepared, &trained.arch) as u64,
             accuracy: Accuracy { shared: Some(score.accuracy), holdout: Some(trained.holdout.accuracy), test },
             shared_loss: score.loss,
             interval: interval(test.unwrap_or(trained.holdout.accuracy), mine.len()),
@@ -213,13 +237,17 @@ impl Run<'_> {
     }
 
     /// The best of as many random networks as the search scored, at the same budget; `None` where all measure more.
-    fn best_random(&mut self, rival: &Rival, known: &Known<'_>) -> Result<Option<Arch>, RunError> {
+    fn best_random(&mut self, rival: &Rival<'_>, known: &Known<'_>) -> Result<Option<Arch>, RunError> {
         let prepared = self.prepared;
         let strategy = Random { samples: rival.scored, seed: self.config.seed, width_step: known.width_step };
+        let counts = rival.limits.counts(prepared);
+        let mut caps = rival.limits.caps(&counts);
+        caps.iter_mut().for_each(|cap| cap.limits = vec![cap.limits[rival.index]]);
         let outcome = strategy.search(Problem {
             net: &prepared.net,
             resource: self.resource(),
-            budgets: &[rival.budget * self.margin()],
+            budgets: &[rival.limits.main[rival.index] * self.margin()],
+            caps: &caps,
             cost: cost(self.resource(), prepared, known).as_mut(),
             scorer: &mut RecordedScorer::new(prepared, known, self.stop, sampled(prepared)),
             observer: &mut (),

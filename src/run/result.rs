@@ -68,13 +68,27 @@ pub struct Accuracy {
 pub struct ResultBudget {
     /// As it was asked for.
     pub text: String,
-    /// `latency`, `MACs` or `parameters`.
+    /// As `search::Resource` writes it: `latency`, `MACs`, ...
     pub resource: String,
     /// The limit in the resource's unit.
     pub limit: f64,
     /// The limit in milliseconds, where the budget is a latency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<f64>,
+    /// What is limited beside.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<ResultLimit>,
+}
+
+/// A limit beside the first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ResultLimit {
+    /// `MACs`, `parameters`, `bytes of weights` or `peak memory of activations`.
+    pub resource: String,
+    /// The limit in the resource's unit.
+    pub limit: f64,
+    /// What the network has of it.
+    pub value: f64,
 }
 
 /// A network that was found and trained.
@@ -94,6 +108,10 @@ pub struct FoundNetwork {
     pub macs: u64,
     /// Parameters.
     pub params: u64,
+    /// Bytes of the deployed weights.
+    pub weight_bytes: u64,
+    /// Bytes of activations that a run holds at most.
+    pub activation_bytes: u64,
     /// Accuracies.
     pub accuracy: Accuracy,
     /// Cross-entropy on the held-out images with the shared weights, scored again after the search.
@@ -128,6 +146,10 @@ pub struct ComparedNetwork {
     pub macs: u64,
     /// Parameters.
     pub params: u64,
+    /// Bytes of the deployed weights.
+    pub weight_bytes: u64,
+    /// Bytes of activations that a run holds at most.
+    pub activation_bytes: u64,
     /// Accuracies.
     pub accuracy: Accuracy,
     /// Cross-entropy on the held-out images with the shared weights.

@@ -195,7 +195,7 @@ impl Run<'_> {
         for (index, (found, own)) in outcome.networks.iter().zip(&trained).enumerate() {
             for comparison in &self.config.compare {
                 let limit = found.iterate.measured;
-                let rival = Rival { index, limit, scored, budget: limits[index] };
+                let rival = Rival { index, limit, scored, limits: &limits };
                 compare.extend(self.compared(*comparison, rival, own, &known)?);
             }
         }
@@ -214,7 +214,7 @@ impl Run<'_> {
     }
 
     pub(super) fn resource(&self) -> Resource {
-        self.config.budgets[0].resource()
+        self.config.budgets[0].main().resource()
     }
 
     /// A place where the run can stop.

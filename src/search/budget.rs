@@ -1,6 +1,6 @@
 //! Budgets as people write them: `8ms`, `120fps`, `90MMAC`, `1Mparam`, `50%`, and lists of them.
 //!
-//! A budget of one resource only; simultaneous limits are not expressed here.
+//! A budget of one resource only; several that must hold at once are a `Goal`.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -8,8 +8,9 @@ use std::str::FromStr;
 
 /// The forms that a budget may have, for error messages and help texts.
 pub const FORMS: &str = "8ms, 500us, 0.2s or 120fps (latency of one run); 90MMAC, 2GMAC or 500kMAC \
-     (multiply-accumulates); 1Mparam or 500kparam (parameters); 50%, 50%MAC or 50%param \
-     (share of the initial network's latency, MACs or parameters)";
+     (multiply-accumulates); 1Mparam or 500kparam (parameters); 2MB or 500kB (bytes of weights); \
+     300kBpeak (peak memory of activations); 50%, 50%MAC, 50%param, 50%B or 50%Bpeak (share of the initial \
+     network's latency, MACs and so on)";
 
 /// Why a text is not a budget.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +34,26 @@ pub enum BudgetError {
         /// Another one.
         second: Resource,
     },
+    /// Two budgets of one resource for the same network.
+    #[error(
+        "`{first}` and `{second}` both limit the {resource}: give one of them, or `{first},{second}` for two networks"
+    )]
+    Repeated {
+        /// What both limit.
+        resource: Resource,
+        /// A budget.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// Two lists, whose budgets could be paired in more than one way.
+    #[error("`{first}` and `{second}` both ask for several networks: only one --budget may be a list")]
+    Lists {
+        /// A list.
+        first: String,
+        /// Another one.
+        second: String,
+    },
 }
 
 /// What is limited.
@@ -45,10 +66,14 @@ pub enum Resource {
     Macs,
     /// Trainable parameters.
     Params,
+    /// Bytes of the deployed network's weights, normalisation folded in.
+    Bytes,
+    /// Bytes of activations that a run of the deployed network holds at most, by the plan of its memory.
+    Memory,
 }
 
 impl Resource {
-    /// `value` (ms, MACs or parameters) to two decimals, in a form that a budget may have.
+    /// `value` (ms, MACs, parameters or bytes) to two decimals, in a form that a budget may have.
     pub fn text(self, value: f64) -> String {
         self.rounded(value, f64::round)
     }
@@ -63,6 +88,8 @@ impl Resource {
             Self::Latency => &[(1.0, "ms"), (1e-3, "us")],
             Self::Macs => &[(1e9, "GMAC"), (1e6, "MMAC"), (1e3, "kMAC"), (1.0, "MAC")],
             Self::Params => &[(1e6, "Mparam"), (1e3, "kparam"), (1.0, "param")],
+            Self::Bytes => &[(1e6, "MB"), (1e3, "kB"), (1.0, "B")],
+            Self::Memory => &[(1e6, "MBpeak"), (1e3, "kBpeak"), (1.0, "Bpeak")],
         };
         let last = scales[scales.len() - 1];
         let (unit, suffix) = scales.iter().copied().find(|(unit, _)| value >= *unit).unwrap_or(last);
@@ -76,6 +103,8 @@ impl fmt::Display for Resource {
             Self::Latency => "latency",
             Self::Macs => "MACs",
             Self::Params => "parameters",
+            Self::Bytes => "bytes of weights",
+            Self::Memory => "peak memory of activations",
         })
     }
 }
@@ -176,12 +205,17 @@ fn amount(number: f64, unit: &str) -> Option<(Resource, Amount)> {
         return Some((resource, Amount::Absolute(number)));
     }
     let mut rest = unit.chars();
-    let factor = match rest.next()? {
+    let factor: f64 = match rest.next()? {
         'k' => 1e3,
         'm' => 1e6,
         'g' => 1e9,
         _ => return None,
     };
+    // Kibibytes and their like.
+    if let Some(bytes) = rest.as_str().strip_prefix('i').filter(|bytes| bytes.starts_with('b')) {
+        let binary = 1024f64.powf(factor.log10() / 3.0);
+        return Some((counted(bytes)?, Amount::Absolute(number * binary)));
+    }
     Some((counted(rest.as_str())?, Amount::Absolute(number * factor)))
 }
 
@@ -190,6 +224,8 @@ fn counted(unit: &str) -> Option<Resource> {
     match unit {
         "mac" | "macs" => Some(Resource::Macs),
         "param" | "params" => Some(Resource::Params),
+        "b" | "byte" | "bytes" => Some(Resource::Bytes),
+        "bpeak" | "b peak" => Some(Resource::Memory),
         _ => None,
     }
 }

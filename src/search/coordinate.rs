@@ -2,8 +2,10 @@
 //!
 //! Each iteration draws samples that shrink a few coordinates together until their predicted
 //! resource meets a target, scores them, and goes on from the best, measured. The stop is on the
-//! measured value; the predictions are scaled by measured over predicted of the last iterate.
+//! measured value; the predictions are scaled by measured over predicted of the last iterate. What is limited beside
+//! holds, too: see `cap`.
 
+use super::cap::{Cap, Ceiling, Way, targets};
 use super::history::{Iterate, Scored};
 use super::strategy::{
     Cost, Extent, Found, Limit, Outcome, Problem, SearchError, Settings, Strategy, check_reach, ranked,
@@ -53,21 +55,24 @@ impl CoordinateDescent {
 impl Strategy for CoordinateDescent {
     fn search(&self, mut problem: Problem<'_>) -> Result<Outcome, SearchError> {
         let choices = Choices::new(problem.net, self.settings.width_step);
-        let mut goals = Goals::new(problem.budgets);
+        let mut goals = Goals::new(problem.budgets, problem.caps);
         let iterate = self.begin(&mut problem)?;
         let initial = iterate.measured;
         let mut standing = Standing { arch: problem.net.full(), iterate, initial };
         goals.pass(&mut problem, &mut standing)?;
         let schedule = self.settings.schedule;
-        let ideal = schedule.iterations(initial, problem.budgets).unwrap_or(u32::MAX);
+        let full = problem.net.full();
+        let of_caps = problem.caps.iter().map(|cap| schedule.iterations((cap.count)(&full), &cap.limits));
+        let of_all = of_caps.chain([schedule.iterations(initial, problem.budgets)]);
+        let ideal = of_all.map(|iterations| iterations.unwrap_or(u32::MAX)).max().unwrap_or(u32::MAX);
         let most = ideal.saturating_add(problem.budgets.len() as u32).saturating_mul(PATIENCE);
-        while let Some(budget) = goals.next() {
+        while let Some((index, budget)) = goals.next() {
             let Iterate { iteration, measured, .. } = standing.iterate;
             if iteration >= most {
                 let resource = problem.resource;
                 return Err(SearchError::Unsettled { resource, budget, measured, iterations: iteration });
             }
-            standing = self.advance(&mut problem, &choices, &standing, budget)?;
+            standing = self.advance(&mut problem, &choices, &standing, index)?;
             goals.pass(&mut problem, &mut standing)?;
         }
         Ok(Outcome { networks: goals.found() })
@@ -91,6 +96,10 @@ impl CoordinateDescent {
         let (_, fastest) = problem.price(&problem.net.smallest())?;
         let extent = Extent { initial, fastest };
         check_reach(self.settings.schedule, problem.resource, problem.budgets, extent)?;
+        for cap in problem.caps {
+            let [initial, fastest] = [&full, &problem.net.smallest()].map(cap.count);
+            check_reach(self.settings.schedule, cap.resource, &cap.limits, Extent { initial, fastest })?;
+        }
         let archs = vec![full];
         let scores = problem.scores(0, &archs)?;
         let scored = Scored { iteration: 0, target: initial, archs, predicted: vec![predicted], scores };
@@ -105,14 +114,22 @@ impl CoordinateDescent {
         problem: &mut Problem<'_>,
         choices: &Choices<'_>,
         from: &Standing,
-        budget: f64,
+        goal: usize,
     ) -> Result<Standing, SearchError> {
         let iteration = from.iterate.iteration + 1;
-        let cut = self.settings.schedule.cut(iteration) * from.initial;
-        // A target never lies past a budget: each of them gets a network of its own.
-        let target = budget.max(from.iterate.measured - cut);
+        let budget = problem.budgets[goal];
+        let full = problem.net.full();
+        let mut ways = vec![Way { initial: from.initial, now: from.iterate.measured, limit: budget }];
+        ways.extend(problem.caps.iter().map(|cap| {
+            let [initial, now] = [&full, &from.arch].map(cap.count);
+            Way { initial, now, limit: cap.limits[goal] }
+        }));
+        let targets = targets(&ways, self.settings.schedule, iteration);
+        let target = targets[0];
+        let of_caps = problem.caps.iter().zip(&targets[1..]);
+        let ceilings = of_caps.map(|(cap, most)| Ceiling { count: cap.count, most: *most }).collect();
         let correction = from.iterate.correction;
-        let shrink = Shrink { choices, cost: &*problem.cost, correction };
+        let shrink = Shrink { choices, cost: &*problem.cost, correction, ceilings };
         let archs = self.samples(&shrink, &from.arch, target, iteration);
         if archs.is_empty() {
             return Err(SearchError::OutOfReach {
@@ -258,12 +275,25 @@ pub(super) struct Shrink<'a> {
     pub(super) cost: &'a dyn Cost,
     /// Measured over predicted of the network that was measured last.
     pub(super) correction: f64,
+    /// What else networks have to keep.
+    pub(super) ceilings: Vec<Ceiling<'a>>,
 }
 
 impl Shrink<'_> {
     /// The corrected prediction.
     pub(super) fn predict(&self, arch: &Arch) -> f64 {
         self.cost.predict(arch) * self.correction
+    }
+
+    /// Whether a network is predicted to cost `target` at most, and keeps what else there is to keep.
+    fn meets(&self, arch: &Arch, target: f64) -> bool {
+        self.predict(arch) <= target && self.ceilings.iter().all(|ceiling| ceiling.holds(arch))
+    }
+
+    /// The largest share of what it may have that a network has of anything.
+    pub(super) fn load(&self, arch: &Arch, target: f64) -> f64 {
+        let counted = self.ceilings.iter().map(|ceiling| (ceiling.count)(arch) / ceiling.most);
+        counted.fold(self.predict(arch) / target, f64::max)
     }
 
     /// `base` with the coordinates `picks` shrunk together, just until it costs `target` at most;
@@ -300,7 +330,7 @@ impl Shrink<'_> {
                     continue;
                 }
                 let larger = self.set(&arch, [(c, value)]);
-                if self.predict(&larger) > target {
+                if !self.meets(&larger, target) {
                     break;
                 }
                 arch = larger;
@@ -312,7 +342,7 @@ impl Shrink<'_> {
     /// `base` after the fewest of the steps that meet the target, found by bisection.
     fn taken(&self, base: &Arch, steps: &[(f64, usize, u32)], target: f64) -> Option<Arch> {
         let after = |count: usize| self.set(base, steps[..count].iter().map(|s| (s.1, s.2)));
-        let meets = |arch: &Arch| self.predict(arch) <= target;
+        let meets = |arch: &Arch| self.meets(arch, target);
         if meets(base) {
             return Some(base.clone());
         }
@@ -343,29 +373,35 @@ impl Shrink<'_> {
 }
 
 /// The budgets in the order in which a descent passes them, and what it found for them.
-struct Goals {
+struct Goals<'a> {
     /// Index and limit, the largest first.
     order: Vec<(usize, f64)>,
+    caps: &'a [Cap<'a>],
     found: Vec<(usize, Found)>,
 }
 
-impl Goals {
-    fn new(budgets: &[f64]) -> Self {
+impl<'a> Goals<'a> {
+    fn new(budgets: &[f64], caps: &'a [Cap<'a>]) -> Self {
         let mut order: Vec<(usize, f64)> = budgets.iter().copied().enumerate().collect();
-        order.sort_by(|a, b| b.1.total_cmp(&a.1));
-        Self { order, found: Vec::with_capacity(budgets.len()) }
+        // Where the budgets are one, what is limited beside tells which comes first.
+        let limits = |index: usize| caps.iter().map(move |cap| cap.limits[index]);
+        order.sort_by(|a, b| {
+            b.1.total_cmp(&a.1).then_with(|| limits(b.0).sum::<f64>().total_cmp(&limits(a.0).sum::<f64>()))
+        });
+        Self { order, caps, found: Vec::with_capacity(budgets.len()) }
     }
 
     /// The budget that the descent is on its way to.
-    fn next(&self) -> Option<f64> {
-        self.order.get(self.found.len()).map(|(_, budget)| *budget)
+    fn next(&self) -> Option<(usize, f64)> {
+        self.order.get(self.found.len()).copied()
     }
 
     /// Notes the budgets that this network is the first to meet, and to keep when it is measured once more. Where it
     /// does not, the later value is the one to go on from.
     fn pass(&mut self, problem: &mut Problem<'_>, at: &mut Standing) -> Result<(), SearchError> {
         while let Some(&(index, budget)) = self.order.get(self.found.len()) {
-            if at.iterate.measured > budget {
+            let holds = self.caps.iter().all(|cap| cap.ceiling(index).holds(&at.arch));
+            if at.iterate.measured > budget || !holds {
                 break;
             }
             if let Some(now) = problem.confirm(&at.iterate, &at.arch, budget)? {

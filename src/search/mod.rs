@@ -4,6 +4,8 @@
 //! architectures, and the adapters that train, score and measure live elsewhere.
 
 pub mod budget; // what may be asked for: `8ms`, `90MMAC`, `50%`
+pub mod goal; // what one network has to keep: `8ms + 2MB`
+pub mod cap; // resources limited beside the measured one
 pub mod coordinate; // multi-layer coordinate descent (NetAdaptV2), and V1 as a case of it
 pub mod history; // what a search leaves behind: candidates and iterates
 pub mod random; // the comparison: random networks at the budget
@@ -11,7 +13,9 @@ pub mod scale; // the comparison: all widths times one factor
 pub mod strategy; // the problem as a strategy sees it, the schedule, the errors
 
 pub use budget::{Budget, BudgetError, Resource};
+pub use cap::{Cap, Ceiling};
 pub use coordinate::{CoordinateDescent, Visit};
+pub use goal::Goal;
 pub use history::{Candidate, Iterate};
 pub use random::Random;
 pub use scale::{Scaled, Uniform, uniform};

@@ -2,6 +2,7 @@
 //!
 //! It learns nothing from its scores, and spends as many of them as it is told.
 
+use super::budget::Resource;
 use super::coordinate::{Choices, Shrink};
 use super::history::Scored;
 use super::strategy::{Found, Limit, Outcome, Problem, SearchError, Strategy, ranked};
@@ -39,7 +40,13 @@ impl Strategy for Random {
         let (_, fastest) = problem.price(&problem.net.smallest())?;
         let networks = problem.budgets.iter().enumerate().map(|(index, &budget)| {
             if budget.is_nan() || budget < fastest {
-                return Err(out_of_reach(&problem, budget, fastest));
+                return Err(out_of_reach(problem.resource, budget, fastest));
+            }
+            for cap in problem.caps {
+                let (limit, least) = (cap.limits[index], (cap.count)(&problem.net.smallest()));
+                if limit.is_nan() || limit < least {
+                    return Err(out_of_reach(cap.resource, limit, least));
+                }
             }
             let goal = Goal { index: index as u32, budget, choices: &choices };
             self.one(&mut problem, &goal, initial / predicted)
@@ -61,12 +68,12 @@ impl Random {
         // The initial network's correction says little about networks a few times smaller, so that one
         // of them is measured first.
         let mut correction = initial_correction;
-        let shrink = Shrink { choices, cost: &*problem.cost, correction };
+        let shrink = Shrink { choices, cost: &*problem.cost, correction, ceilings: problem.ceilings(index as usize) };
         if let Some(probe) = self.draw(&shrink, goal, 0, &HashSet::new()) {
             let (predicted, measured) = problem.price(&probe)?;
             correction = measured / predicted;
         }
-        let shrink = Shrink { choices, cost: &*problem.cost, correction };
+        let shrink = Shrink { choices, cost: &*problem.cost, correction, ceilings: problem.ceilings(index as usize) };
         let mut seen = HashSet::new();
         let mut archs = Vec::new();
         for sample in 0..self.samples {
@@ -77,7 +84,7 @@ impl Random {
         }
         if archs.is_empty() {
             let fastest = shrink.predict(&problem.net.smallest());
-            return Err(out_of_reach(problem, budget, fastest));
+            return Err(out_of_reach(problem.resource, budget, fastest));
         }
         let predicted = archs.iter().map(|arch| shrink.predict(arch)).collect();
         let scores = problem.scores(index, &archs)?;
@@ -115,18 +122,18 @@ impl Random {
             if seen.contains(&arch) {
                 continue;
             }
-            let cost = shrink.predict(&arch);
-            if cost >= CLOSE * goal.budget {
+            let load = shrink.load(&arch, goal.budget);
+            if load >= CLOSE {
                 return Some(arch);
             }
-            if closest.as_ref().is_none_or(|(other, _)| cost > *other) {
-                closest = Some((cost, arch));
+            if closest.as_ref().is_none_or(|(other, _)| load > *other) {
+                closest = Some((load, arch));
             }
         }
         closest.map(|(_, arch)| arch)
     }
 }
 
-fn out_of_reach(problem: &Problem<'_>, budget: f64, fastest: f64) -> SearchError {
-    SearchError::OutOfReach { resource: problem.resource, budget, fastest, limit: Limit::Space }
+fn out_of_reach(resource: Resource, budget: f64, fastest: f64) -> SearchError {
+    SearchError::OutOfReach { resource, budget, fastest, limit: Limit::Space }
 }

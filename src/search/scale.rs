@@ -2,6 +2,7 @@
 //! first thing that a search has to beat.
 
 use super::budget::Resource;
+use super::cap::Ceiling;
 use super::coordinate::Choices;
 use super::strategy::{Cost, SearchError, price};
 use crate::space::{Arch, Axis, Supernet};
@@ -23,7 +24,7 @@ pub struct Scaled {
 }
 
 /// What is scaled.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Uniform<'a> {
     /// The space.
     pub net: &'a Supernet,
@@ -31,6 +32,8 @@ pub struct Uniform<'a> {
     pub resource: Resource,
     /// Widths are multiples of this many channels, as in the search that it is compared with.
     pub width_step: u32,
+    /// What it has to keep beside.
+    pub ceilings: &'a [Ceiling<'a>],
 }
 
 /// The largest uniformly scaled network whose measured cost is at most `limit`.
@@ -112,7 +115,9 @@ impl Ladder<'_> {
 
     /// Bisection on measured costs, with the next network to measure taken from the predictions.
     fn largest(&self, cost: &mut dyn Cost, limit: f64) -> Result<Option<Scaled>, SearchError> {
-        let top = self.measured(0, cost)?;
+        let holds = |count: &usize| self.space.ceilings.iter().all(|ceiling| ceiling.holds(&self.arch(*count)));
+        let Some(first) = (0..=self.steps.len()).find(holds) else { return Ok(None) };
+        let top = self.measured(first, cost)?;
         if top.measured <= limit {
             return Ok(Some(top));
         }
@@ -120,7 +125,7 @@ impl Ladder<'_> {
         if best.measured > limit {
             return Ok(None);
         }
-        let (mut over, mut within) = (0, self.steps.len());
+        let (mut over, mut within) = (first, self.steps.len());
         let mut correction = top.measured / top.predicted;
         for _ in 0..MEASUREMENTS {
             if within - over <= 1 {

@@ -1,6 +1,7 @@
 //! The problem as a search strategy sees it: a space, a score, a cost; and the schedule of a descent.
 
 use super::budget::Resource;
+use super::cap::{Cap, Ceiling};
 use super::history::{Candidate, Iterate};
 use crate::space::{Arch, SearchSettings, Supernet};
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,8 @@ pub struct Problem<'a> {
     pub resource: Resource,
     /// Limits in the cost's unit, in any order: a network is found for each of them.
     pub budgets: &'a [f64],
+    /// What is limited beside.
+    pub caps: &'a [Cap<'a>],
     /// What networks cost.
     pub cost: &'a mut dyn Cost,
     /// How well networks do.
@@ -363,7 +366,12 @@ impl Cost for Params<'_> {
     }
 }
 
-impl Problem<'_> {
+impl<'a> Problem<'a> {
+    /// What goes with one of the budgets.
+    pub(super) fn ceilings(&self, budget: usize) -> Vec<Ceiling<'a>> {
+        self.caps.iter().map(|cap| cap.ceiling(budget)).collect()
+    }
+
     /// Predicted and measured cost, both checked to be positive numbers.
     pub(super) fn price(&mut self, arch: &Arch) -> Result<(f64, f64), SearchError> {
         price(self.cost, self.resource, arch)

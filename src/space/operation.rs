@@ -71,6 +71,12 @@ impl Operation {
         }
     }
 
+    /// Bytes of its weights and biases in f32, normalisation folded in.
+    pub fn weight_bytes(&self) -> u64 {
+        let folded = Self { normalised: false, ..*self };
+        4 * folded.params()
+    }
+
     /// Trainable parameters.
     pub fn params(&self) -> u64 {
         let taps = u64::from(self.kernel).pow(2);

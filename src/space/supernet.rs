@@ -216,6 +216,11 @@ impl Supernet {
         self.operations(arch).iter().map(super::Operation::macs).sum()
     }
 
+    /// Bytes of the deployed network's weights and biases in f32, normalisation folded in.
+    pub fn weight_bytes(&self, arch: &Arch) -> u64 {
+        self.operations(arch).iter().map(super::Operation::weight_bytes).sum()
+    }
+
     /// Trainable parameters: weights, and two numbers a normalised channel.
     pub fn params(&self, arch: &Arch) -> u64 {
         self.operations(arch).iter().map(super::Operation::params).sum()

@@ -127,6 +127,43 @@ fn a_latency_budget_is_kept_or_refused_before_any_training() {
 }
 
 #[test]
+fn two_budgets_hold_together() {
+    let Scene { dir, data, space } = Scene::new();
+    let out = dir.path().join("run");
+    let budgets = ["--budget", "80%MAC", "--budget", "60%B", "--budget", "90%Bpeak"];
+    let short = ["--epochs", "1", "--final-epochs", "1", "--compare", "uniform,random"];
+    let output = search(&data, &space, &out, &[&budgets[..], &short].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let result: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("result.json")).unwrap()).unwrap();
+    let network = &result["networks"][0];
+    assert_eq!(network["budget"]["text"], "80%MAC + 60%B + 90%Bpeak");
+    let others = network["budget"]["others"].as_array().unwrap();
+    assert_eq!(others.len(), 2);
+    let holds = |other: &serde_json::Value| other["value"].as_f64().unwrap() <= other["limit"].as_f64().unwrap();
+    assert!(others.iter().all(holds) && network["macs"].as_f64() <= network["budget"]["limit"].as_f64(), "{network}");
+    for rival in result["compare"].as_array().unwrap() {
+        assert!(rival["weight_bytes"].as_f64() <= others[0]["limit"].as_f64(), "{rival}");
+        assert!(rival["activation_bytes"].as_f64() <= others[1]["limit"].as_f64(), "{rival}");
+    }
+    // What is counted is what is there: the exported weights have as many bytes.
+    let exported = dir.path().join("export");
+    let run = out.display().to_string();
+    let output =
+        netadapt(&["export", &run, "--budget", "80%MAC + 60%B + 90%Bpeak", "--out", &exported.display().to_string()]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let bytes = std::fs::read(exported.join("model.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let weights: usize = tensors.tensors().iter().map(|(_, tensor)| tensor.data().len()).sum();
+    assert_eq!(Some(weights as u64), network["weight_bytes"].as_u64());
+
+    let refused = search(&data, &space, &dir.path().join("refused"), &["--budget", "8ms", "--budget", "4ms"]);
+    fails(&refused, 2, &["`8ms` and `4ms` both limit the latency"]);
+    let refused = search(&data, &space, &dir.path().join("refused"), &["--budget", "80%MAC", "--budget", "1B"]);
+    fails(&refused, 3, &["1B is out of reach", "kB"]);
+    assert!(!dir.path().join("refused/results.csv").exists(), "nothing was trained");
+}
+
+#[test]
 fn bad_sets_end_with_code_5_and_name_the_file() {
     let Scene { dir, data, space } = Scene::new();
     let out = dir.path().join("run");

@@ -3,7 +3,7 @@
 use image::{GrayImage, Luma};
 use netadapt::rng::{Purpose, stream};
 use netadapt::run::{Config, FinalStart, StrategyKind};
-use netadapt::search::Budget;
+use netadapt::search::Goal;
 use rand::RngExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -63,7 +63,7 @@ impl Scene {
     pub(crate) fn config(&self, out: &str, budget: &str) -> Config {
         Config {
             data: self.data.clone().into(),
-            budgets: Budget::parse_list(budget).expect("a budget"),
+            budgets: Goal::parse_all(&[budget]).expect("a budget"),
             space: self.space.clone(),
             size: None,
             out: self.path(out),

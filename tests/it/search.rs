@@ -143,6 +143,7 @@ fn run(strategy: &dyn Strategy, net: &Supernet, cost: &mut dyn Cost, budgets: &[
         net,
         resource: Resource::Macs,
         budgets,
+        caps: &[],
         cost,
         scorer: &mut scorer,
         observer: &mut record,
@@ -435,6 +436,7 @@ fn coordinates_of_removed_blocks_keep_their_values() {
         net: &net,
         resource: Resource::Macs,
         budgets: &[share(&net, 0.3)],
+        caps: &[],
         cost: &mut Macs(&net),
         scorer: &mut Remover(&net),
         observer: &mut record,
@@ -544,7 +546,7 @@ fn a_sample_costs_some_dozens_of_predictions() {
 #[test]
 fn uniform_scaling_is_monotone_and_close_under_the_limit() {
     for ((_, net), close) in [(toy(), 0.85), (tiny(), 0.93)] {
-        let space = Uniform { net: &net, resource: Resource::Macs, width_step: 4 };
+        let space = Uniform { net: &net, resource: Resource::Macs, width_step: 4, ceilings: &[] };
         let scale = |limit| uniform(space, &mut Macs(&net), limit).unwrap();
         let mut last = scale(share(&net, 1.0)).unwrap();
         assert_eq!((last.arch.clone(), last.factor), (net.full(), 1.0));
@@ -572,7 +574,7 @@ fn uniform_scaling_is_monotone_and_close_under_the_limit() {
 #[test]
 fn uniform_scaling_takes_smaller_kernels_only_where_widths_do_not_suffice() {
     let (_, net) = tiny();
-    let space = Uniform { net: &net, resource: Resource::Macs, width_step: 4 };
+    let space = Uniform { net: &net, resource: Resource::Macs, width_step: 4, ceilings: &[] };
     let narrowest = |kernel: usize| {
         let values = net.coordinates().iter().map(|c| match c.axis {
             Axis::Kernel => c.choices[kernel],
@@ -592,7 +594,7 @@ fn uniform_scaling_takes_smaller_kernels_only_where_widths_do_not_suffice() {
 fn uniform_scaling_keeps_to_the_measured_value() {
     let (_, net) = tiny();
     let mut cost = Drifting { net: &net, measurements: 0, drift: 0.03 };
-    let space = Uniform { net: &net, resource: Resource::Latency, width_step: 8 };
+    let space = Uniform { net: &net, resource: Resource::Latency, width_step: 8, ceilings: &[] };
     let limit = 0.6 * cost.predict(&net.full());
     let scaled = uniform(space, &mut cost, limit).unwrap().unwrap();
     assert!(scaled.measured <= limit && scaled.measured > 0.9 * limit);
@@ -619,6 +621,7 @@ fn errors_of_the_device_and_useless_scores_are_passed_on() {
             net: &net,
             resource: Resource::Macs,
             budgets: &[share(&net, 0.5)],
+            caps: &[],
             cost: &mut Macs(&net),
             scorer,
             observer: &mut (),
@@ -647,6 +650,7 @@ fn ties_go_to_accuracy_and_then_to_the_first() {
         net: &net,
         resource: Resource::Macs,
         budgets: &[share(&net, 0.8)],
+        caps: &[],
         cost: &mut Macs(&net),
         scorer: &mut Ties,
         observer: &mut record,
@@ -702,8 +706,111 @@ fn what_was_measured_shows_its_value_and_the_error_of_its_prediction() {
 }
 
 #[test]
+fn several_resources_keep_their_limits_at_once() {
+    let (space, net) = tiny();
+    let full = net.full();
+    let params = |arch: &Arch| net.params(arch) as f64;
+    let bytes = |arch: &Arch| net.weight_bytes(arch) as f64;
+    // Shares of the initial network; each of them is the tight one somewhere.
+    for (macs, of_params, of_bytes) in [(0.5, 0.5, 0.9), (0.3, 0.8, 0.9), (0.9, 0.5, 0.3), (1.0, 1.0, 0.4)] {
+        let budgets = [share(&net, macs), share(&net, macs)];
+        let caps = [
+            Cap { resource: Resource::Params, count: &params, limits: vec![of_params * params(&full); 2] },
+            Cap { resource: Resource::Bytes, count: &bytes, limits: vec![of_bytes * bytes(&full), bytes(&full)] },
+        ];
+        let descent = CoordinateDescent::multi_layer(settings(&space, 1));
+        let single = CoordinateDescent::single_layer(settings(&space, 1));
+        let random = Random { samples: 30, seed: 1, width_step: 4 };
+        for strategy in [&descent as &dyn Strategy, &single, &random] {
+            let outcome = strategy.search(Problem {
+                net: &net,
+                resource: Resource::Macs,
+                budgets: &budgets,
+                caps: &caps,
+                cost: &mut Drifting { net: &net, measurements: 0, drift: 0.0 },
+                scorer: &mut Known { net: &net, calls: 0 },
+                observer: &mut (),
+            });
+            // The fake's milliseconds lie far below counts of MACs, which leaves the caps alone.
+            for (index, found) in outcome.unwrap().networks.iter().enumerate() {
+                assert!(caps.iter().all(|cap| cap.ceiling(index).holds(&found.arch)), "{macs} {of_params} {of_bytes}");
+            }
+            let outcome = strategy.search(Problem {
+                net: &net,
+                resource: Resource::Macs,
+                budgets: &budgets,
+                caps: &caps,
+                cost: &mut Macs(&net),
+                scorer: &mut Known { net: &net, calls: 0 },
+                observer: &mut (),
+            });
+            for (index, found) in outcome.unwrap().networks.iter().enumerate() {
+                let shares = caps.iter().map(|cap| (cap.count)(&found.arch) / cap.limits[index]);
+                let load = shares.fold(found.iterate.measured / budgets[index], f64::max);
+                assert!((0.8..=1.0).contains(&load), "{load} of what {macs} {of_params} {of_bytes} allow");
+            }
+        }
+        let ceilings: Vec<Ceiling> = caps.iter().map(|cap| cap.ceiling(0)).collect();
+        let space = Uniform { net: &net, resource: Resource::Macs, width_step: 4, ceilings: &ceilings };
+        let scaled = uniform(space, &mut Macs(&net), budgets[0]).unwrap().unwrap();
+        assert!(scaled.measured <= budgets[0] && ceilings.iter().all(|ceiling| ceiling.holds(&scaled.arch)));
+    }
+}
+
+#[test]
+fn a_limit_beside_that_cannot_be_reached_is_refused_by_its_name() {
+    let (space, net) = toy();
+    let params = |arch: &Arch| net.params(arch) as f64;
+    let least = params(&net.smallest());
+    let caps = [Cap { resource: Resource::Params, count: &params, limits: vec![least - 1.0] }];
+    let descent = CoordinateDescent::multi_layer(settings(&space, 1));
+    let random = Random { samples: 30, seed: 1, width_step: 4 };
+    for strategy in [&descent as &dyn Strategy, &random] {
+        let mut scorer = Known { net: &net, calls: 0 };
+        let problem = Problem {
+            net: &net,
+            resource: Resource::Macs,
+            budgets: &[share(&net, 0.5)],
+            caps: &caps,
+            cost: &mut Macs(&net),
+            scorer: &mut scorer,
+            observer: &mut (),
+        };
+        match strategy.search(problem) {
+            Err(SearchError::OutOfReach { resource: Resource::Params, fastest, .. }) => assert_eq!(fastest, least),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(scorer.calls, 0);
+    }
+}
+
+#[test]
+fn goals_are_budgets_that_hold_together() {
+    let texts = |lists: &[&str]| -> Vec<String> {
+        let goals = Goal::parse_all(lists).unwrap_or_else(|error| panic!("{error}"));
+        let json = serde_json::to_string(&goals).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Goal>>(&json).unwrap(), goals);
+        goals.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(texts(&["8ms"]), ["8ms"]);
+    assert_eq!(texts(&["8ms,4ms"]), ["8ms", "4ms"]);
+    assert_eq!(texts(&["2MB", "8ms,4ms"]), ["8ms + 2MB", "4ms + 2MB"], "steps are measured by the latency");
+    assert_eq!(texts(&["8ms", "2MB,1MB", "50%MAC"]), ["8ms + 2MB + 50%MAC", "8ms + 1MB + 50%MAC"]);
+    let refused = |lists: &[&str], words: &[&str]| {
+        let error = Goal::parse_all(lists).unwrap_err().to_string();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    };
+    refused(&["8ms", "120fps"], &["`8ms` and `120fps` both limit the latency", "8ms,120fps"]);
+    refused(&["8ms", "2MB", "500kB"], &["bytes of weights"]);
+    refused(&["8ms,4ms", "2MB,1MB"], &["`8ms,4ms` and `2MB,1MB`", "only one"]);
+    refused(&["8ms,2MB"], &["mixes latency and bytes of weights"]);
+    refused(&["8ms", "2parsecs"], &["2parsecs"]);
+    assert!("8ms + 4ms".parse::<Goal>().is_err() && "8ms +".parse::<Goal>().is_err());
+}
+
+#[test]
 fn budgets_are_read_as_people_write_them() {
-    use Resource::{Latency, Macs, Params};
+    use Resource::{Bytes, Latency, Macs, Memory, Params};
     let cases = [
         ("8ms", Latency, 8.0),
         ("500us", Latency, 0.5),
@@ -723,6 +830,15 @@ fn budgets_are_read_as_people_write_them() {
         ("50 % latency", Latency, 100.0),
         ("12.5%MAC", Macs, 25.0),
         ("50%param", Params, 100.0),
+        ("2MB", Bytes, 2e6),
+        ("500kB", Bytes, 500e3),
+        ("1.5MiB", Bytes, 1.5 * 1024.0 * 1024.0),
+        ("512KiB", Bytes, 512.0 * 1024.0),
+        ("800 bytes", Bytes, 800.0),
+        ("300kBpeak", Memory, 300e3),
+        ("256KiB peak", Memory, 256.0 * 1024.0),
+        ("50%B", Bytes, 100.0),
+        ("25%Bpeak", Memory, 50.0),
         ("100%", Latency, 200.0),
     ];
     for (text, resource, limit) in cases {
@@ -757,6 +873,10 @@ fn budgets_are_read_as_people_write_them() {
         "8mparams!",
         "8ms 4ms",
         ".ms",
+        "2Mib!",
+        "2MBmac",
+        "8mipeak",
+        "2Miparam",
     ];
     for text in nonsense {
         let error = text.parse::<Budget>().expect_err(text).to_string();
@@ -776,8 +896,10 @@ fn budgets_are_read_as_people_write_them() {
 
 #[test]
 fn values_are_written_as_budgets() {
-    use Resource::{Latency, Macs, Params};
+    use Resource::{Bytes, Latency, Macs, Memory, Params};
     for (resource, value, text) in [
+        (Bytes, 1.234e6, "1.23MB"),
+        (Memory, 98_304.0, "98.3kBpeak"),
         (Latency, 3.7512, "3.75ms"),
         (Latency, 0.1234, "123.4us"),
         (Macs, 3.749e6, "3.75MMAC"),

@@ -11,6 +11,7 @@ mod measure; // repeats, medians, drift divided out
 mod native; // what a processor can do at most
 mod origin; // what a table was measured on and with
 mod operation; // one operation alone, ready to run
+mod stream; // one query after the other
 mod series; // when timings say enough
 mod staircase; // the step of widths that a device likes
 mod error; // why there is no measurement
@@ -34,4 +35,5 @@ pub use plan::REFERENCE;
 pub use series::{Effort, LEAST_ROUNDS};
 pub use staircase::{Curve, Staircase, Sweep, width_step};
 pub use stats::Spread;
+pub use stream::{MLPERF, Stream, StreamRule, single_stream};
 pub use table::{Entry, Family, Table};

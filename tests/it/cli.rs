@@ -431,12 +431,23 @@ fn the_benchmark_tells_which_of_two_networks_is_faster() {
     let output = bench(&["model", &folder("small"), "--seconds", "0.5", "--save", &saved]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("head.conv.norm conv/forward") && text.contains("kept in"), "{text}");
+    assert!(text.contains("batch 1: ") && text.contains(" fps"), "{text}");
     let file = text.lines().last().expect("a line").trim_start_matches("kept in ").to_owned();
     let output = bench(&["model", &folder("small"), "--seconds", "0.5", "--baseline", &file]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("beside `netadapt-bench model") && text.contains("were not measured then"), "{text}");
 
     fails(&bench(&["model", &dir.path().display().to_string()]), 1, &["neither an exported network nor a run"]);
+    let stream = |more: &[&str]| bench(&[&["model", &folder("small"), "--mode", "single-stream"][..], more].concat());
+    fails(&stream(&["--batch", "2"]), 1, &["one image at a time"]);
+    // MLPerf's rule takes a minute.
+    if std::env::var_os("NETADAPT_LONG").is_some() {
+        let output = stream(&["--json"]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let result: serde_json::Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
+        assert!(result["queries"].as_u64() >= Some(1024) && result["seconds"].as_f64() >= Some(60.0), "{result}");
+        assert!(result["p90_ms"].as_f64() >= result["latency"]["median"].as_f64(), "{result}");
+    }
 }
 
 #[test]

@@ -1,14 +1,15 @@
-//! `netadapt-bench model`: the latency of networks that exist, one by layers or two in turn.
+//! `netadapt-bench model`: the latency of networks that exist, one by layers, two in turn, or in a stream of queries.
 
 use super::outcome::{Outcome, Quantity, object};
 use crate::cli::stored::network_folder;
 use crate::gpu::{Gpu, Program};
 use crate::graph::{Deployed, initial_weights, lower};
 use crate::kernels::Tuning;
-use crate::latency::{Measurement, alternate, launch_times};
+use crate::latency::{MLPERF, Measurement, Stream, alternate, launch_times, single_stream};
 use crate::model::Architecture;
 use crate::run::RunError;
 use anyhow::Context;
+use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 
 /// Options of `netadapt-bench model`.
@@ -24,6 +25,17 @@ pub(super) struct Args {
     /// Seconds that the measurement of whole networks may take, where noise keeps it from settling sooner.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
+    /// How images come.
+    #[arg(long, value_enum, default_value = "repeated")]
+    mode: Mode,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// The same run many times in one submit: what the network costs.
+    Repeated,
+    /// MLPerf's single stream: one image after the other from memory to logits in memory, 1,024 at least and 60 s.
+    SingleStream,
 }
 
 /// Rounds of each launch alone.
@@ -32,6 +44,9 @@ const ROUNDS: u32 = 9;
 /// Times one network by layers, or two in turn.
 pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args) -> anyhow::Result<Outcome> {
     let a = architecture(&args.a)?;
+    if args.mode == Mode::SingleStream {
+        return streamed(gpu, tuning, args, &a);
+    }
     let batch = args.batch.unwrap_or(a.space.search.latency_batch);
     let first = deployed(gpu, tuning, &args.a, &a, batch)?;
     let Some(path) = &args.b else { return one(gpu, &args.a, first, batch, args.seconds) };
@@ -44,6 +59,36 @@ fn architecture(path: &Path) -> anyhow::Result<Architecture> {
     Ok(Architecture::open(&network_folder(path, None)?)?)
 }
 
+/// MLPerf's single stream.
+fn streamed(gpu: &Gpu, tuning: &Tuning, args: &Args, architecture: &Architecture) -> anyhow::Result<Outcome> {
+    anyhow::ensure!(
+        args.b.is_none() && args.batch.unwrap_or(1) == 1,
+        "a single stream is of one network and one image at a time: leave out the second network and --batch"
+    );
+    let network = network(gpu, tuning, &args.a, architecture, 1)?;
+    let size = architecture.size as usize;
+    // A pixel is a quad of channels.
+    let image = vec![0.5f32; size * size * 4];
+    let stream = single_stream(MLPERF, || network.logits(&image).map(drop)).map_err(RunError::from)?;
+    let Stream { ms, seconds } = stream;
+    let mut outcome = Outcome::default();
+    outcome.lines.push(gpu.adapter().to_string());
+    outcome.lines.push(format!(
+        "{}, single stream of {} queries in {seconds:.0} s: 90th percentile {:.3} ms, median {:.3} ms, {:.1} fps",
+        args.a.display(),
+        ms.count,
+        ms.p90,
+        ms.median,
+        ms.count as f64 / seconds
+    ));
+    outcome.json = object(serde_json::json!({
+        "adapter": gpu.adapter(), "network": args.a.display().to_string(), "mode": "single-stream",
+        "queries": ms.count, "seconds": seconds, "p90_ms": ms.p90, "latency": ms, "fps": ms.count as f64 / seconds,
+    }));
+    outcome.quantities.insert(format!("single stream {}", args.a.display()), Quantity::ms(&ms));
+    Ok(outcome)
+}
+
 /// A network's launches; its latency does not depend on its weights, which need not be there.
 fn deployed(
     gpu: &Gpu,
@@ -52,11 +97,25 @@ fn deployed(
     architecture: &Architecture,
     batch: u32,
 ) -> anyhow::Result<Program> {
+    Ok(network(gpu, tuning, path, architecture, batch)?.into_program())
+}
+
+fn network(
+    gpu: &Gpu,
+    tuning: &Tuning,
+    path: &Path,
+    architecture: &Architecture,
+    batch: u32,
+) -> anyhow::Result<Deployed> {
     let (net, arch) = architecture.build().with_context(|| path.display().to_string())?;
     let graph = lower(&net, &arch);
     let weights = initial_weights(&graph, 0);
-    let deployed = Deployed::new(gpu, &graph, &weights, &net.shapes(&arch), tuning, batch).map_err(RunError::from)?;
-    Ok(deployed.into_program())
+    Ok(Deployed::new(gpu, &graph, &weights, &net.shapes(&arch), tuning, batch).map_err(RunError::from)?)
+}
+
+/// Images a second at a batch.
+fn fps(latency: &Measurement, batch: u32) -> f64 {
+    f64::from(batch) * 1e3 / latency.median_ms
 }
 
 fn one(gpu: &Gpu, path: &Path, program: Program, batch: u32, seconds: f64) -> anyhow::Result<Outcome> {
@@ -65,7 +124,7 @@ fn one(gpu: &Gpu, path: &Path, program: Program, batch: u32, seconds: f64) -> an
     let mut outcome = Outcome::default();
     let sum: f64 = launches.iter().map(|launch| launch.ms.median).sum();
     outcome.lines.push(gpu.adapter().to_string());
-    outcome.lines.push(format!("{}, batch {batch}: {}", path.display(), words(&whole)));
+    outcome.lines.push(format!("{}, batch {batch}: {}, {:.1} fps", path.display(), words(&whole), fps(&whole, batch)));
     for launch in &launches {
         outcome.lines.push(format!(
             "  {:<44} {:9.4} ms  {:4.1} %  {:6.1} GFLOP/s  {:5.1} GB/s",
@@ -89,7 +148,7 @@ fn one(gpu: &Gpu, path: &Path, program: Program, batch: u32, seconds: f64) -> an
         .collect();
     outcome.json = object(serde_json::json!({
         "adapter": gpu.adapter(), "network": path.display().to_string(), "batch": batch,
-        "latency": whole, "layers": layers, "not_explained_ms": rest,
+        "latency": whole, "fps": fps(&whole, batch), "layers": layers, "not_explained_ms": rest,
     }));
     outcome.quantities.insert(format!("model {}", path.display()), Quantity::measured(&whole));
     Ok(outcome)

@@ -21,6 +21,10 @@ const PRECISION: f64 = 0.02;
 const SECONDS: f64 = 0.3;
 const ROUNDS: usize = 7;
 
+/// How much less well than its sum an entry has to be known: a prediction adds up some 25 entries or more, and their
+/// errors are independent.
+const SUMMED: f64 = 5.0;
+
 /// Builds a table, one entry at a time.
 pub struct TableBuilder {
     gpu: Gpu,
@@ -32,14 +36,19 @@ pub struct TableBuilder {
 }
 
 impl TableBuilder {
-    /// The operations that the networks of `net` can ask for, none timed yet. An entry whose median is not known to
-    /// `tolerance`, a share, is of no use.
+    /// The operations that the networks of `net` can ask for, none timed yet. Sums of entries have to be known to
+    /// `tolerance`, a share.
     pub fn new(gpu: &Gpu, tuning: &Tuning, net: &Supernet, batch: u32, tolerance: f64) -> Self {
         Self {
             gpu: gpu.clone(),
             origin: Origin::new(gpu, tuning, batch),
             plan: Plan::new(net),
-            effort: Effort { seconds: SECONDS, precision: PRECISION.min(tolerance), tolerance, rounds: ROUNDS },
+            effort: Effort {
+                seconds: SECONDS,
+                precision: PRECISION.min(tolerance),
+                tolerance: SUMMED * tolerance,
+                rounds: ROUNDS,
+            },
             meter: OnceCell::new(),
         }
     }

@@ -159,7 +159,7 @@ fn two_budgets_hold_together() {
     let refused = search(&data, &space, &dir.path().join("refused"), &["--budget", "8ms", "--budget", "4ms"]);
     fails(&refused, 2, &["`8ms` and `4ms` both limit the latency"]);
     let refused = search(&data, &space, &dir.path().join("refused"), &["--budget", "80%MAC", "--budget", "1B"]);
-    fails(&refused, 3, &["1B is out of reach", "kB"]);
+    fails(&refused, 3, &["1B is out of reach", "904B"]);
     assert!(!dir.path().join("refused/results.csv").exists(), "nothing was trained");
 }
 

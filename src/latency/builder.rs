@@ -13,17 +13,18 @@ use crate::kernels::Tuning;
 use crate::space::{Operation, Supernet};
 use std::cell::OnceCell;
 
-/// Copies of an operation in one program, so that a submit's cost is small beside them.
-const COPIES: u32 = 16;
-/// Error of an entry's median, as a share, that is small enough to stop before its time is up.
-const PRECISION: f64 = 0.02;
-/// Seconds of a try, and rounds at least: a table has many entries.
-const SECONDS: f64 = 0.3;
-const ROUNDS: usize = 7;
-
+/// Copies of an operation in one program, each with what it reads and writes of its own, as a network has them.
+const COPIES: u32 = 4;
 /// How much less well than its sum an entry has to be known: a prediction adds up some 25 entries or more, and their
 /// errors are independent.
 const SUMMED: f64 = 5.0;
+/// Error of a sum, as a share, that is small enough.
+const PRECISION: f64 = 0.01;
+/// Seconds of a try and of its rounds, and how many of these at least: a table has hundreds of entries, and a search
+/// waits for it.
+const SECONDS: f64 = 0.3;
+const ROUND_SECONDS: f64 = 0.003;
+const ROUNDS: usize = 5;
 
 /// Builds a table, one entry at a time.
 pub struct TableBuilder {
@@ -45,9 +46,10 @@ impl TableBuilder {
             plan: Plan::new(net),
             effort: Effort {
                 seconds: SECONDS,
-                precision: PRECISION.min(tolerance),
+                precision: SUMMED * PRECISION.min(tolerance),
                 tolerance: SUMMED * tolerance,
                 rounds: ROUNDS,
+                round_seconds: ROUND_SECONDS,
             },
             meter: OnceCell::new(),
         }

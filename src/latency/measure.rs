@@ -35,8 +35,8 @@ impl Measurement {
     }
 }
 
-/// Seconds that a round lasts at least, so that the clock's and the submit's noise is small beside it.
-pub(super) const ROUND_SECONDS: f64 = 0.008;
+/// Seconds that a round of a whole network lasts at least.
+pub const ROUND_SECONDS: f64 = 0.008;
 /// How often something too noisy is measured before that is an error.
 const TRIES: u32 = 3;
 /// Runs of a warm-up at most.
@@ -83,7 +83,7 @@ impl Meter {
     pub fn resumed(gpu: &Gpu, reference: Program, reference_ms: f64, effort: Effort) -> Result<Self, LatencyError> {
         let empty_seconds = empty_submit(gpu)?;
         warm_up(&reference)?;
-        let repeats = repeats(&reference, empty_seconds)?;
+        let repeats = repeats(&reference, empty_seconds, effort.round_seconds)?;
         Ok(Self { gpu: gpu.clone(), reference, repeats, reference_ms, empty_seconds, effort })
     }
 
@@ -93,7 +93,7 @@ impl Meter {
     /// `LatencyError::Noisy` where several tries in a row do not come to a median that is known.
     pub fn measure(&self, program: &Program) -> Result<Measurement, LatencyError> {
         warm_up(program)?;
-        let repeats = repeats(program, self.empty_seconds)?;
+        let repeats = repeats(program, self.empty_seconds, self.effort.round_seconds)?;
         let per_run = |seconds: f64, repeats: u32| (seconds - self.empty_seconds).max(1e-9) / f64::from(repeats);
         let reference = || Ok::<_, GpuError>(per_run(self.reference.seconds(self.repeats)?, self.repeats));
         let mut before = reference()?;
@@ -137,9 +137,15 @@ pub fn alternate(gpu: &Gpu, programs: &[&Program], most_seconds: f64) -> Result<
     let mut repeated = Vec::with_capacity(programs.len());
     for program in programs {
         warm_up(program)?;
-        repeated.push(repeats(program, empty)?);
+        repeated.push(repeats(program, empty, ROUND_SECONDS)?);
     }
-    let effort = Effort { seconds: most_seconds, precision: 0.01, tolerance: f64::INFINITY, rounds: LEAST_ROUNDS };
+    let effort = Effort {
+        seconds: most_seconds,
+        precision: 0.01,
+        tolerance: f64::INFINITY,
+        rounds: LEAST_ROUNDS,
+        round_seconds: ROUND_SECONDS,
+    };
     let begun = Instant::now();
     let mut seconds = vec![Vec::new(); programs.len()];
     while seconds.iter().any(|seconds| verdict(seconds, &effort, begun.elapsed().as_secs_f64()) == Verdict::More) {
@@ -256,8 +262,8 @@ fn warm_up(program: &Program) -> Result<(), GpuError> {
     Ok(())
 }
 
-/// Runs in one submit that make a round long enough.
-fn repeats(program: &Program, empty_seconds: f64) -> Result<u32, GpuError> {
+/// Runs in one submit that make a round of `round_seconds`.
+fn repeats(program: &Program, empty_seconds: f64, round_seconds: f64) -> Result<u32, GpuError> {
     let one = (program.seconds(4)? - empty_seconds).max(1e-6) / 4.0;
-    Ok(((ROUND_SECONDS / one).ceil() as u32).clamp(1, MAX_REPEATS))
+    Ok(((round_seconds / one).ceil() as u32).clamp(1, MAX_REPEATS))
 }

@@ -27,7 +27,7 @@ pub use error::LatencyError;
 pub use kernel::{Bound, DropoutTime, KernelOptions, KernelTime, layer_kernels};
 pub use layer::{Kept, LAYERS, Layer, Recorded};
 pub(crate) use measure::empty_elapsed;
-pub use measure::{LaunchTime, Measurement, Meter, alternate, launch_times};
+pub use measure::{LaunchTime, Measurement, Meter, ROUND_SECONDS, alternate, launch_times};
 pub use operation::operation_program;
 pub use origin::Origin;
 pub(crate) use origin::shaders;

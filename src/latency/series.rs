@@ -22,6 +22,8 @@ pub struct Effort {
     pub tolerance: f64,
     /// Rounds at least.
     pub rounds: usize,
+    /// Seconds that a round lasts at least, so that the clock's and the submit's noise is small beside it.
+    pub round_seconds: f64,
 }
 
 /// What to do after a round.
@@ -129,7 +131,8 @@ mod tests {
     use crate::rng::{Purpose, stream};
     use rand::{Rng, RngExt};
 
-    const EFFORT: Effort = Effort { seconds: 1.0, precision: 0.01, tolerance: 0.05, rounds: LEAST_ROUNDS };
+    const EFFORT: Effort =
+        Effort { seconds: 1.0, precision: 0.01, tolerance: 0.05, rounds: LEAST_ROUNDS, round_seconds: 0.008 };
 
     /// Within `share` of 1, uniformly.
     fn noise(rng: &mut impl Rng, share: f64) -> f64 {

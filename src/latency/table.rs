@@ -4,6 +4,7 @@
 //! the largest that the space can ask for.
 
 use super::origin::Origin;
+use super::plan::REFERENCE;
 use super::staircase::{Curve, Sweep, width_step};
 use super::stats::Spread;
 use crate::space::{Arch, Operation, OperationKind, Supernet};
@@ -81,10 +82,10 @@ impl Table {
         self.entries.iter().chain(&self.beside)
     }
 
-    /// Every family at its largest number of channels in, the slowest first.
+    /// Every family of the space at its largest number of channels in, the slowest first.
     pub fn curves(&self) -> Vec<Curve> {
         let mut families: BTreeMap<Family, BTreeMap<(u32, u32), &Entry>> = BTreeMap::new();
-        for entry in self.all() {
+        for entry in self.all().filter(|entry| entry.operation != REFERENCE) {
             let Operation { input, output, kind, .. } = entry.operation;
             let input = if is_square(kind) { 0 } else { input };
             families.entry(family(&entry.operation)).or_default().insert((input, output), entry);

@@ -7,7 +7,7 @@ use super::prepare::Prepared;
 use super::records::Measurements;
 use super::stop::Stop;
 use crate::graph::{Deployed, Weights, lower};
-use crate::latency::{Effort, LEAST_ROUNDS, Measurement, Meter};
+use crate::latency::{Effort, LEAST_ROUNDS, Measurement, Meter, ROUND_SECONDS};
 use crate::search::{BoxError, Cost, Resource};
 use crate::space::{Arch, Space};
 use std::cell::{OnceCell, RefCell};
@@ -111,6 +111,7 @@ pub(super) fn effort(space: &Space) -> Effort {
         precision: PRECISION.min(search.latency_tolerance),
         tolerance: search.latency_tolerance,
         rounds: LEAST_ROUNDS,
+        round_seconds: ROUND_SECONDS,
     }
 }
 

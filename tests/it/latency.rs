@@ -57,7 +57,7 @@ fn a_build_that_is_stopped_again_and_again_measures_each_operation_once() {
     assert!(stops > 2 && !journal.exists());
     assert_eq!(read_table(&request.out).unwrap(), built.table);
     assert_eq!(built.measured + 7 * stops, built.table.all().count());
-    assert!(built.table.all().all(|entry| entry.ms.count >= 7 && entry.ms.median > 0.0));
+    assert!(built.table.all().all(|entry| entry.ms.count >= 5 && entry.ms.median > 0.0));
 
     // A table that is whole is not measured again; what it lacks is.
     assert_eq!(build_table(&request, &environment(Stop::at(0)), &mut ()).unwrap().measured, 0);

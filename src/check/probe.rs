@@ -11,6 +11,7 @@ pub(super) static CHECKS: &[Check] = &[
     Check { kernels: &[&probe::MULTIPLY_ADD], run: |setting| multiply_add(setting, 3) },
     Check { kernels: &[&probe::COPY], run: |setting| copy(setting, 5, 3) },
     Check { kernels: &[&probe::EXCHANGE], run: |setting| exchange(setting, 4) },
+    Check { kernels: &[&probe::SENTINEL], run: |setting| sentinel(setting, 77) },
 ];
 
 /// Runs `record` on random values of so many workgroups, and compares with `want` of them.
@@ -54,4 +55,16 @@ pub fn exchange(setting: Setting, groups: usize) -> Outcome {
     let lanes = setting.tuning.lanes as usize;
     let record = |rec: &mut Recording, lanes, x: &Buf, y: &Buf| probe::exchange(rec, lanes, 7, x, y);
     case(setting, groups, Tolerance::sum(7), record, |x| reference::probe::exchange(7, lanes, x))
+}
+
+/// A number written into the first of four.
+pub fn sentinel(Setting { gpu, .. }: Setting, number: u32) -> Outcome {
+    let before = [5u32, 6, 7, 8];
+    let y = gpu.upload("y", &before)?;
+    let mut rec = Recording::new();
+    probe::sentinel(&mut rec, number, &y);
+    run(gpu, rec)?;
+    let quad = |values: Vec<f64>| Array { values, ..Array::zeros([1, 1, 1, 4]) };
+    let got = quad(gpu.read::<u32>(&y)?.into_iter().map(f64::from).collect());
+    compare(&got, &quad(reference::probe::sentinel(number, &before.map(f64::from))), Tolerance::EXACT)
 }

@@ -1,4 +1,4 @@
-//! How long something took: on the wall, and in time of this process on processors.
+//! How long something took: on the wall, in time of this process on processors, and by the device's own clock.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,8 @@ pub struct Elapsed {
     /// On processors, over all threads of this process: a software adapter works on them, and what other processes
     /// take of the machine does not count. None where the system does not tell.
     pub processor: Option<f64>,
+    /// By the device's own clock, from its first dispatch to its last. None where it has none, or it says nothing.
+    pub device: Option<f64>,
 }
 
 impl Elapsed {
@@ -19,6 +21,7 @@ impl Elapsed {
         Self {
             wall: part(self.wall, overhead.wall),
             processor: self.processor.map(|all| part(all, overhead.processor.unwrap_or(0.0))),
+            device: self.device.map(|all| part(all, overhead.device.unwrap_or(0.0))),
         }
     }
 }
@@ -40,7 +43,7 @@ impl Stopwatch {
     pub fn elapsed(&self) -> Elapsed {
         let wall = self.wall.elapsed().as_secs_f64();
         let processor = processor_time().zip(self.processor).map(|(now, start)| (now - start).as_secs_f64());
-        Elapsed { wall, processor }
+        Elapsed { wall, processor, device: None }
     }
 }
 
@@ -74,9 +77,9 @@ mod tests {
 
     #[test]
     fn a_part_is_what_is_left_without_the_overhead() {
-        let all = Elapsed { wall: 1.0, processor: Some(1.5) };
-        let part = all.part(Elapsed { wall: 0.2, processor: Some(0.5) }, 4);
-        assert_eq!(part, Elapsed { wall: 0.2, processor: Some(0.25) });
-        assert!(Elapsed { wall: 0.1, processor: None }.part(all, 1).wall > 0.0);
+        let all = Elapsed { wall: 1.0, processor: Some(1.5), device: Some(0.5) };
+        let part = all.part(Elapsed { wall: 0.2, processor: Some(0.5), device: Some(0.1) }, 4);
+        assert_eq!(part, Elapsed { wall: 0.2, processor: Some(0.25), device: Some(0.1) });
+        assert!(Elapsed { wall: 0.1, processor: None, device: None }.part(all, 1).wall > 0.0);
     }
 }

@@ -3,9 +3,10 @@
 use super::buffer::{Buf, Held};
 use super::error::GpuError;
 use super::pipeline::{Kernel, PipelineCache};
+use super::submission::{Stamps, Submission};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 /// How to open a device.
@@ -85,6 +86,7 @@ struct Inner {
     adapter: Adapter,
     limits: wgpu::Limits,
     pipelines: PipelineCache,
+    stamps: OnceLock<Stamps>,
     fault: Arc<Mutex<Fault>>,
     held_bytes: Arc<AtomicU64>,
     /// `u64::MAX` where none is refused.
@@ -153,8 +155,10 @@ impl Gpu {
                 .ok_or(GpuError::NoAdapter { reason: "no Vulkan, Metal or DX12 adapter was found".into() })?,
         };
         let limits = if options.portable { wgpu::Limits::defaults() } else { adapter.limits() };
+        let optional = if options.portable { wgpu::Features::empty() } else { wgpu::Features::TIMESTAMP_QUERY };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("netadapt"),
+            required_features: adapter.features() & optional,
             required_limits: limits,
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
@@ -182,6 +186,7 @@ impl Gpu {
             device,
             queue,
             pipelines: PipelineCache::default(),
+            stamps: OnceLock::new(),
             fault,
             held_bytes: Arc::default(),
             allocations_left: AtomicU64::new(u64::MAX),
@@ -220,6 +225,14 @@ impl Gpu {
 
     pub(super) fn pipelines(&self) -> &PipelineCache {
         &self.0.pipelines
+    }
+
+    pub(super) fn stamps(&self) -> Result<&Stamps, GpuError> {
+        if let Some(stamps) = self.0.stamps.get() {
+            return Ok(stamps);
+        }
+        let stamps = Stamps::new(self)?;
+        Ok(self.0.stamps.get_or_init(|| stamps))
     }
 
     /// Bytes of all buffers that were made on this device by this handle and its clones, and are still held.
@@ -318,21 +331,9 @@ impl Gpu {
 
     /// Waits for the device and copies memory back.
     pub fn read<T: bytemuck::Pod>(&self, buf: &Buf) -> Result<Vec<T>, GpuError> {
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = self.create("readback", buf.bytes, usage)?;
-        let mut encoder = self.device().create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&buf.raw, buf.offset, &staging, 0, buf.bytes);
-        self.queue().submit([encoder.finish()]);
-        staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
-        self.wait()?;
-        let view = staging
-            .slice(..)
-            .get_mapped_range()
-            .map_err(|error| GpuError::Lost { reason: format!("reading {} back: {error}", buf.name()) })?;
-        let values = bytemuck::pod_collect_to_vec(&view);
-        drop(view);
-        staging.unmap();
-        Ok(values)
+        let mut submission = Submission::new(self, buf.bytes)?;
+        submission.copy(buf);
+        Ok(submission.submit()?.collect()?.0)
     }
 
     /// Waits until all submitted work is done. A driver that does not answer for ten minutes has lost its device: work

@@ -7,6 +7,8 @@ use super::error::GpuError;
 use super::pipeline::Pipeline;
 use super::recording::{Launch, Recording, Work};
 use super::reflect::Access;
+use super::submission::Submission;
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -49,6 +51,21 @@ impl Gpu {
     }
 }
 
+impl Gpu {
+    /// Times a submit from its recording on, the queue empty before.
+    fn timed(&self, record: impl FnOnce(&mut Submission<'_>)) -> Result<Elapsed, GpuError> {
+        self.wait()?;
+        let mut submission = Submission::new(self, 0)?;
+        let start = Stopwatch::start();
+        record(&mut submission);
+        let submitted = submission.submit()?;
+        self.wait()?;
+        let elapsed = start.elapsed();
+        let (_, device) = submitted.collect::<u8>()?;
+        Ok(Elapsed { device, ..elapsed })
+    }
+}
+
 impl Program {
     /// Compiles what is not compiled yet, checks every launch against its shader and makes the bind groups.
     pub fn new(gpu: &Gpu, recording: Recording) -> Result<Self, GpuError> {
@@ -79,16 +96,15 @@ impl Program {
     /// Submits all launches `repeats` times over in one submit and returns without waiting.
     pub fn run_repeated(&self, repeats: u32) {
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        let mut steps = (0..repeats).flat_map(|_| &self.steps).peekable();
+        let mut steps = self.repeated(repeats);
         while steps.peek().is_some() {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for step in steps.by_ref().take(PASS_LAUNCHES) {
-                pass.set_pipeline(&step.pipeline.raw);
-                pass.set_bind_group(0, &step.bindings, &[]);
-                pass.dispatch_workgroups(step.groups[0], step.groups[1], step.groups[2]);
-            }
+            record(&mut encoder.begin_compute_pass(&Default::default()), &mut steps);
         }
         self.gpu.queue().submit([encoder.finish()]);
+    }
+
+    fn repeated(&self, repeats: u32) -> Peekable<impl Iterator<Item = &Step>> {
+        (0..repeats).flat_map(|_| &self.steps).peekable()
     }
 
     /// Seconds of wall clock that `repeats` runs in one submit take, the submit itself included.
@@ -96,13 +112,14 @@ impl Program {
         Ok(self.elapsed(repeats)?.wall)
     }
 
-    /// The same by both clocks.
+    /// The same by all clocks.
     pub fn elapsed(&self, repeats: u32) -> Result<Elapsed, GpuError> {
-        self.gpu.wait()?;
-        let start = Stopwatch::start();
-        self.run_repeated(repeats);
-        self.gpu.wait()?;
-        Ok(start.elapsed())
+        self.gpu.timed(|submission| {
+            let mut steps = self.repeated(repeats);
+            while steps.peek().is_some() {
+                record(&mut submission.pass(), &mut steps);
+            }
+        })
     }
 
     /// Label, kernel and cost of every launch.
@@ -115,23 +132,26 @@ impl Program {
         Ok(self.launch_elapsed(index, repeats)?.wall)
     }
 
-    /// The same by both clocks.
+    /// The same by all clocks.
     pub fn launch_elapsed(&self, index: usize, repeats: u32) -> Result<Elapsed, GpuError> {
-        self.gpu.wait()?;
         let step = &self.steps[index];
-        let start = Stopwatch::start();
-        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
+        self.gpu.timed(|submission| {
+            let mut pass = submission.pass();
             pass.set_pipeline(&step.pipeline.raw);
             pass.set_bind_group(0, &step.bindings, &[]);
             for _ in 0..repeats {
                 pass.dispatch_workgroups(step.groups[0], step.groups[1], step.groups[2]);
             }
-        }
-        self.gpu.queue().submit([encoder.finish()]);
-        self.gpu.wait()?;
-        Ok(start.elapsed())
+        })
+    }
+}
+
+/// Records the next steps, as many as a pass holds.
+fn record<'a>(pass: &mut wgpu::ComputePass<'_>, steps: &mut impl Iterator<Item = &'a Step>) {
+    for step in steps.take(PASS_LAUNCHES) {
+        pass.set_pipeline(&step.pipeline.raw);
+        pass.set_bind_group(0, &step.bindings, &[]);
+        pass.dispatch_workgroups(step.groups[0], step.groups[1], step.groups[2]);
     }
 }
 

@@ -11,6 +11,7 @@ mod execute; // recordings made ready and run
 mod pipeline; // compiled kernels, cached
 mod recording; // work as data
 mod reflect; // what a shader says of itself
+mod submission; // submits that the host waits for
 
 pub use buffer::Buf;
 pub use clock::{Elapsed, Stopwatch};
@@ -20,3 +21,4 @@ pub use execute::Program;
 pub use pipeline::Kernel;
 pub use recording::{Launch, Recording, Work};
 pub use reflect::{Access, Reflection};
+pub use submission::SENTINEL;

@@ -62,6 +62,7 @@ pub static ALL: &[&Kernel] = &[
     &probe::MULTIPLY_ADD,
     &probe::COPY,
     &probe::EXCHANGE,
+    &probe::SENTINEL,
 ];
 
 /// A feature map on the device: (images, height, width, ceil(channels / 4)) quads of f32.

@@ -10,6 +10,8 @@ pub static MULTIPLY_ADD: Kernel = kernel!("probe/multiply_add");
 pub static COPY: Kernel = kernel!("probe/copy");
 /// `shaders/probe/exchange.wgsl`.
 pub static EXCHANGE: Kernel = kernel!("probe/exchange");
+/// `shaders/probe/sentinel.wgsl`, the last dispatch of every submit that is waited for.
+pub use crate::gpu::SENTINEL;
 
 /// Chains of multiply-adds of a lane.
 const CHAINS: u64 = 8;
@@ -49,6 +51,19 @@ pub fn exchange(rec: &mut Recording, lanes: u32, rounds: u32, x: &Buf, y: &Buf) 
         [(quads / u64::from(lanes)) as u32, 1, 1],
         Work { flops: quads * 8 * u64::from(rounds), bytes: quads * 32 * u64::from(rounds) },
     ));
+}
+
+/// Appends the writing of `number` into the first value of `y` (a quad of u32).
+pub fn sentinel(rec: &mut Recording, number: u32, y: &Buf) {
+    rec.push(Launch {
+        kernel: &SENTINEL,
+        label: String::new(),
+        overrides: Vec::new(),
+        params: bytes_of(&number).to_vec(),
+        bindings: vec![("y", y.clone())],
+        groups: [1, 1, 1],
+        work: Work { flops: 0, bytes: 4 },
+    });
 }
 
 fn launch(kernel: &'static Kernel, lanes: u32, number: u32, [x, y]: [&Buf; 2], groups: [u32; 3], work: Work) -> Launch {

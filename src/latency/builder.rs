@@ -7,7 +7,7 @@ use super::origin::Origin;
 use super::plan::{Plan, REFERENCE};
 use super::series::Effort;
 use super::stats::Spread;
-use super::table::Table;
+use super::table::{Entry, Table};
 use crate::gpu::{Gpu, GpuError, Program};
 use crate::kernels::Tuning;
 use crate::space::{Operation, Supernet};
@@ -75,27 +75,26 @@ impl TableBuilder {
         self.plan.next()
     }
 
-    /// Times an operation: milliseconds of one run, the launch included, at the device speed at which the reference
-    /// was timed.
+    /// Times an operation at the device speed at which the reference was timed.
     ///
     /// # Errors
     /// `LatencyError::Noisy` where several tries in a row do not come to a median that is known.
-    pub fn time(&self, operation: &Operation) -> Result<Spread, LatencyError> {
+    pub fn time(&self, operation: &Operation) -> Result<Entry, LatencyError> {
         let program = self.program(operation)?;
         let measurement = match self.plan.answer(&REFERENCE) {
-            Some(reference) => self.meter(reference)?.measure(&program)?,
+            Some(reference) => self.meter(reference.ms)?.measure(&program)?,
             None => Meter::new(&self.gpu, program, self.effort)?.1,
         };
-        let whole = measurement.spread();
-        Ok(whole.scaled(1.0 / f64::from(COPIES)))
+        let ms = measurement.spread().scaled(1.0 / f64::from(COPIES));
+        Ok(Entry { operation: *operation, ms, timestamps: measurement.timestamps })
     }
 
     /// Adds the entry of the next operation.
     ///
     /// # Panics
-    /// When all operations have one.
-    pub fn add(&mut self, ms: Spread) {
-        self.plan.add(ms);
+    /// When it is of another operation.
+    pub fn add(&mut self, entry: Entry) {
+        self.plan.add(entry);
     }
 
     /// The table, once every operation has an entry.

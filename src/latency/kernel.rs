@@ -187,7 +187,7 @@ mod tests {
         let rates = Rates { fma_gflops: 1.0, native_fma_gflops: Some(4.0), copy_gbs: 1.0 };
         // 2 * 10^9 operations and 10^9 bytes take half a second and a second at most.
         let work = Work { flops: 2_000_000_000, bytes: 1_000_000_000 };
-        let rounds = [Elapsed { wall: 10.0, processor: Some(4.0) }; 3];
+        let rounds = [Elapsed { wall: 10.0, processor: Some(4.0), device: None }; 3];
         let time = |by_processor| {
             let yardstick = Yardstick { rates, by_processor };
             KernelTime::new(&yardstick, "conv/forward", "shape".into(), &rounds, work)

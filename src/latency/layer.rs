@@ -292,6 +292,7 @@ impl Recorder<'_> {
                 probe::multiply_add(&mut self.rec, lanes, 64, &x, &y);
                 probe::copy(&mut self.rec, lanes, self.tuning.pixels, &large_x, &large_y);
                 probe::exchange(&mut self.rec, lanes, 8, &x, &y);
+                probe::sentinel(&mut self.rec, 1, &y);
                 Ok(())
             }
         }

@@ -26,6 +26,9 @@ pub struct Measurement {
     pub outliers: usize,
     /// Runs of the network in a round.
     pub repeats: u32,
+    /// What the device's own clock says, as a share of what the wall's does; none where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamps: Option<f64>,
 }
 
 impl Measurement {
@@ -50,7 +53,7 @@ pub struct Meter {
     reference: Program,
     repeats: u32,
     reference_ms: f64,
-    empty_seconds: f64,
+    empty: Elapsed,
     effort: Effort,
 }
 
@@ -61,19 +64,21 @@ impl Meter {
         let mut meter = Self::resumed(gpu, reference, 0.0, effort)?;
         let repeats = meter.repeats;
         let series = patiently(&effort, |series| {
-            series.push_alone(meter.reference.seconds(repeats)?);
+            let mine = meter.reference.elapsed(repeats)?.part(meter.empty, repeats);
+            series.push_alone(mine.wall);
+            series.push_timestamps(mine.wall, mine.device);
             Ok(())
         })?;
-        let spread = series.clock().scaled(1e3 / f64::from(repeats));
-        let empty_ms = meter.empty_seconds * 1e3 / f64::from(repeats);
+        let spread = series.clock().scaled(1e3);
         let measurement = Measurement {
-            median_ms: spread.median - empty_ms,
-            p90_ms: spread.p90 - empty_ms,
+            median_ms: spread.median,
+            p90_ms: spread.p90,
             mad_ms: spread.mad,
-            clock_ms: spread.median - empty_ms,
+            clock_ms: spread.median,
             rounds: spread.count,
             outliers: series.outliers(),
             repeats,
+            timestamps: series.timestamps(),
         };
         meter.reference_ms = measurement.median_ms;
         Ok((meter, measurement))
@@ -81,10 +86,10 @@ impl Meter {
 
     /// Goes on with a reference that was timed before: later measurements are at the device speed of then.
     pub fn resumed(gpu: &Gpu, reference: Program, reference_ms: f64, effort: Effort) -> Result<Self, LatencyError> {
-        let empty_seconds = empty_submit(gpu)?;
+        let empty = empty_elapsed(gpu)?;
         warm_up(&reference)?;
-        let repeats = repeats(&reference, empty_seconds, effort.round_seconds)?;
-        Ok(Self { gpu: gpu.clone(), reference, repeats, reference_ms, empty_seconds, effort })
+        let repeats = repeats(&reference, empty.wall, effort.round_seconds)?;
+        Ok(Self { gpu: gpu.clone(), reference, repeats, reference_ms, empty, effort })
     }
 
     /// Times a network in turn with the reference.
@@ -93,15 +98,17 @@ impl Meter {
     /// `LatencyError::Noisy` where several tries in a row do not come to a median that is known.
     pub fn measure(&self, program: &Program) -> Result<Measurement, LatencyError> {
         warm_up(program)?;
-        let repeats = repeats(program, self.empty_seconds, self.effort.round_seconds)?;
-        let per_run = |seconds: f64, repeats: u32| (seconds - self.empty_seconds).max(1e-9) / f64::from(repeats);
-        let reference = || Ok::<_, GpuError>(per_run(self.reference.seconds(self.repeats)?, self.repeats));
+        let repeats = repeats(program, self.empty.wall, self.effort.round_seconds)?;
+        let run =
+            |program: &Program, repeats: u32| Ok::<_, GpuError>(program.elapsed(repeats)?.part(self.empty, repeats));
+        let reference = || Ok::<_, GpuError>(run(&self.reference, self.repeats)?.wall);
         let mut before = reference()?;
         let series = patiently(&self.effort, |series| {
-            let mine = per_run(program.seconds(repeats)?, repeats);
+            let mine = run(program, repeats)?;
             // What comes after a round is what comes before the next.
             let after = reference()?;
-            series.push(mine, [std::mem::replace(&mut before, after), after]);
+            series.push(mine.wall, [std::mem::replace(&mut before, after), after]);
+            series.push_timestamps(mine.wall, mine.device);
             Ok(())
         })?;
         let spread = series.ratios().scaled(self.reference_ms);
@@ -113,6 +120,7 @@ impl Meter {
             rounds: spread.count,
             outliers: series.outliers(),
             repeats,
+            timestamps: series.timestamps(),
         })
     }
 
@@ -133,7 +141,7 @@ impl Meter {
 /// # Errors
 /// What the device says.
 pub fn alternate(gpu: &Gpu, programs: &[&Program], most_seconds: f64) -> Result<Vec<Measurement>, GpuError> {
-    let empty = empty_submit(gpu)?;
+    let empty = empty_elapsed(gpu)?.wall;
     let mut repeated = Vec::with_capacity(programs.len());
     for program in programs {
         warm_up(program)?;
@@ -163,6 +171,7 @@ pub fn alternate(gpu: &Gpu, programs: &[&Program], most_seconds: f64) -> Result<
             rounds: count,
             outliers: outliers(seconds),
             repeats: *repeats,
+            timestamps: None,
         }
     };
     Ok(seconds.iter().zip(&repeated).map(measurement).collect())
@@ -233,23 +242,24 @@ fn patiently(
     Err(LatencyError::Noisy { tries: TRIES, rounds, error, tolerance })
 }
 
-/// Median seconds of a submit that does nothing.
-pub(super) fn empty_submit(gpu: &Gpu) -> Result<f64, GpuError> {
-    Ok(empty_elapsed(gpu)?.wall)
-}
-
-/// The same by both clocks.
+/// Median time of a submit that does nothing.
 pub(crate) fn empty_elapsed(gpu: &Gpu) -> Result<Elapsed, GpuError> {
     let empty = Program::new(gpu, Recording::new())?;
     let all = (0..15).map(|_| empty.elapsed(1)).collect::<Result<Vec<_>, _>>()?;
     Ok(median(&all))
 }
 
-/// Medians by each clock.
+/// Medians by each clock; none of one that did not always tell.
 pub(super) fn median(all: &[Elapsed]) -> Elapsed {
-    let wall: Vec<f64> = all.iter().map(|elapsed| elapsed.wall).collect();
-    let processor: Option<Vec<f64>> = all.iter().map(|elapsed| elapsed.processor).collect();
-    Elapsed { wall: Spread::of(&wall).median, processor: processor.map(|times| Spread::of(&times).median) }
+    let by = |clock: fn(&Elapsed) -> Option<f64>| -> Option<f64> {
+        let times: Option<Vec<f64>> = all.iter().map(clock).collect();
+        times.map(|times| Spread::of(&times).median)
+    };
+    Elapsed {
+        wall: by(|elapsed| Some(elapsed.wall)).expect("the wall clock always tells"),
+        processor: by(|elapsed| elapsed.processor),
+        device: by(|elapsed| elapsed.device),
+    }
 }
 
 /// Runs until times have settled: compilation is done, clocks are up. A device that never settles is told by what

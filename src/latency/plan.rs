@@ -39,7 +39,7 @@ const SWEEP_WIDTHS: u32 = 16;
 pub(super) struct Plan {
     families: BTreeMap<Family, Axes>,
     asked: Vec<Operation>,
-    answers: HashMap<Operation, Spread>,
+    answers: HashMap<Operation, Entry>,
     stage: Stage,
 }
 
@@ -95,14 +95,17 @@ impl Plan {
     }
 
     /// The answer to a question.
-    pub(super) fn answer(&self, operation: &Operation) -> Option<Spread> {
+    pub(super) fn answer(&self, operation: &Operation) -> Option<Entry> {
         self.answers.get(operation).copied()
     }
 
     /// Answers the next question.
-    pub(super) fn add(&mut self, ms: Spread) {
-        let operation = self.next().expect("a question is left");
-        self.answers.insert(operation, ms);
+    ///
+    /// # Panics
+    /// Where it was another question.
+    pub(super) fn add(&mut self, entry: Entry) {
+        assert_eq!(self.next(), Some(entry.operation), "the answer is that to the next question");
+        self.answers.insert(entry.operation, entry);
         while self.next().is_none() && self.stage != Stage::Sweeps {
             self.stage = self.follow_up();
         }
@@ -110,7 +113,7 @@ impl Plan {
 
     /// The grids' entries, and those of what was asked beside.
     pub(super) fn finish(self) -> [Vec<Entry>; 2] {
-        let entry = |operation: Operation| Entry { operation, ms: self.answers[&operation] };
+        let entry = |operation: Operation| self.answers[&operation];
         let grid: BTreeSet<Operation> = self.families.values().flat_map(Axes::grid).collect();
         let beside = self.asked.iter().copied().filter(|operation| !grid.contains(operation)).map(entry).collect();
         [self.families.values().flat_map(Axes::grid).map(entry).collect(), beside]
@@ -163,7 +166,7 @@ impl Plan {
                 && axes.sweep().len() >= LEAST_WIDTHS
         };
         let mut slowest: Vec<&Axes> = self.families.values().filter(wide).collect();
-        slowest.sort_by(|a, b| self.answers[&b.largest()].median.total_cmp(&self.answers[&a.largest()].median));
+        slowest.sort_by(|a, b| self.answers[&b.largest()].ms.median.total_cmp(&self.answers[&a.largest()].ms.median));
         slowest.into_iter().take(SWEEPS).flat_map(Axes::sweep).collect()
     }
 }
@@ -203,9 +206,10 @@ impl Axes {
     }
 
     /// Takes the middles that the lines between their neighbours miss.
-    fn refine(&mut self, answers: &HashMap<Operation, Spread>) {
+    fn refine(&mut self, answers: &HashMap<Operation, Entry>) {
         for gap in self.gaps() {
-            let [low, middle, high] = [gap.low, gap.middle(), gap.high].map(|width| answers[&self.on_edge(gap, width)]);
+            let [low, middle, high] =
+                [gap.low, gap.middle(), gap.high].map(|width| answers[&self.on_edge(gap, width)].ms);
             let share = f64::from(gap.middle() - gap.low) / f64::from(gap.high - gap.low);
             if misses(low, middle, high, share) {
                 let widths = if gap.is_input { &mut self.inputs } else { &mut self.outputs };
@@ -313,7 +317,7 @@ mod tests {
         let (mut plan, mut questions) = (Plan::new(&net()), Vec::new());
         while let Some(operation) = plan.next() {
             let mut noisy = || ms(&operation) * (1.0 + noise * (2.0 * rng.random::<f64>() - 1.0));
-            plan.add(Spread::of(&(0..9).map(|_| noisy()).collect::<Vec<_>>()));
+            plan.add(Entry::new(operation, Spread::of(&(0..9).map(|_| noisy()).collect::<Vec<_>>())));
             questions.push(operation);
         }
         assert_eq!(plan.len(), questions.len());
@@ -363,7 +367,7 @@ mod tests {
         let mut plan = Plan::new(&net);
         plan.stage = Stage::Sweeps;
         while let Some(operation) = plan.next() {
-            plan.add(Spread::of(&[bend(&operation)]));
+            plan.add(Entry::new(operation, Spread::of(&[bend(&operation)])));
         }
         let coarse = Table::new(origin(), plan.finish());
         let error = |table: &Table| {

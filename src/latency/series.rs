@@ -42,6 +42,8 @@ pub(super) enum Verdict {
 pub(super) struct Series {
     clock: Vec<f64>,
     ratios: Vec<f64>,
+    /// What the device's own clock said, as shares of what the wall's did; fewer where it was silent.
+    timestamps: Vec<f64>,
 }
 
 impl Series {
@@ -54,6 +56,17 @@ impl Series {
     /// A round without a reference: its seconds are what it comes to.
     pub(super) fn push_alone(&mut self, seconds: f64) {
         self.push(seconds, [1.0; 2]);
+    }
+
+    /// What the device's own clock says of a round of so many seconds.
+    pub(super) fn push_timestamps(&mut self, seconds: f64, device: Option<f64>) {
+        self.timestamps.extend(device.map(|device| device / seconds));
+    }
+
+    /// Median share of the device's own clock in the wall's; none where it was silent once.
+    pub(super) fn timestamps(&self) -> Option<f64> {
+        let spoke = !self.clock.is_empty() && self.timestamps.len() == self.clock.len();
+        spoke.then(|| Spread::of(&self.timestamps).median)
     }
 
     /// Multiples of the reference: what the device's speed is divided out of.

@@ -11,6 +11,9 @@ use crate::space::{Arch, Operation, OperationKind, Supernet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Two clocks that differ by less agree, as a share.
+const CLOCKS_AGREE: f64 = 0.05;
+
 /// Operations that differ in their widths only: the operation with its widths set to 0.
 pub type Family = Operation;
 
@@ -19,11 +22,19 @@ pub type Family = Operation;
 pub struct Entry {
     /// The operation.
     pub operation: Operation,
-    /// Milliseconds of one run, the launch included.
+    /// Milliseconds of one run by the wall clock, the launch included.
     pub ms: Spread,
+    /// What the device's own clock says, as a share of it; none where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamps: Option<f64>,
 }
 
 impl Entry {
+    /// What only the wall clock was asked for.
+    pub fn new(operation: Operation, ms: Spread) -> Self {
+        Self { operation, ms, timestamps: None }
+    }
+
     /// Whether a clock can have shown it.
     pub fn is_possible(&self) -> bool {
         let Spread { median, p90, mad, .. } = self.ms;
@@ -80,6 +91,28 @@ impl Table {
     /// All entries.
     pub fn all(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().chain(&self.beside)
+    }
+
+    /// What the device's own clock says, as a median share of the wall clock's times; none where it says nothing.
+    pub fn timestamps(&self) -> Option<f64> {
+        let shares: Vec<f64> = self.all().filter_map(|entry| entry.timestamps).collect();
+        (!shares.is_empty()).then(|| Spread::of(&shares).median)
+    }
+
+    /// Which clock the times are of, and why: the wall's, which works with every driver and is what an application waits
+    /// for. The device's own is beside it.
+    pub fn clock(&self) -> String {
+        let Some(share) = self.timestamps() else {
+            return "times are the wall clock's: the device has no clock of its own that tells".into();
+        };
+        let percent = 100.0 * share;
+        if (share - 1.0).abs() <= CLOCKS_AGREE {
+            return format!("times are the wall clock's; the device's own clock says {percent:.0} % of them");
+        }
+        format!(
+            "times are the wall clock's, since that is what an application waits for; the device's own clock disagrees: it \
+             says {percent:.0} % of them"
+        )
     }
 
     /// Every family of the space at its largest number of channels in, the slowest first.
@@ -186,7 +219,7 @@ pub(super) mod tests {
     fn table(net: &Supernet, ms: impl Fn(&Operation) -> f64) -> Table {
         let mut plan = Plan::new(net);
         while let Some(operation) = plan.next() {
-            plan.add(Spread::of(&[ms(&operation)]));
+            plan.add(Entry::new(operation, Spread::of(&[ms(&operation)])));
         }
         Table::new(origin(), plan.finish())
     }

@@ -6,6 +6,13 @@ pub fn multiply_add(rounds: usize, x: &[f64]) -> Vec<f64> {
     x.iter().map(|x| (0..8).map(|k| chain(*x, k)).sum()).collect()
 }
 
+/// A number in the place of the first value.
+pub fn sentinel(number: u32, y: &[f64]) -> Vec<f64> {
+    let mut written = y.to_vec();
+    written[0] = f64::from(number);
+    written
+}
+
 /// The values in groups of `lanes` quads; in each of `rounds` a quad becomes the mean of itself and the next one of
 /// its group.
 pub fn exchange(rounds: usize, lanes: usize, x: &[f64]) -> Vec<f64> {

@@ -12,7 +12,8 @@ pub fn table_page(table: &Table) -> String {
     let mut html = head("latency table");
     push!(html, "<body><header><p class=\"eyebrow\">netadapt latency table</p><h1>{}</h1>", Text(&origin.adapter.name));
     push!(html, "<p class=\"lede\">{} operations at {} widths, ", table.curves().len(), table.all().count());
-    push!(html, "{} at a time. {}</p></header><main>", images(origin.batch), step(table.width_step()));
+    push!(html, "{} at a time. {}</p>", images(origin.batch), step(table.width_step()));
+    push!(html, "<p class=\"lede\">{}.</p></header><main>", Text(&table.clock()));
     let sweeps = table.sweeps();
     if !sweeps.is_empty() {
         let cards: String = sweeps.iter().map(sweep).collect();

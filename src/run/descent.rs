@@ -74,14 +74,14 @@ impl Run<'_> {
         let given = self.config.latency.as_deref().map(|path| own_table(path, builder.origin())).transpose()?;
         let mut done = 0.0;
         while let Some(operation) = builder.next_operation() {
-            let ms = self.measurements.operation(&operation, || {
+            let entry = self.measurements.operation(&operation, || {
                 if let Some(entry) = given.as_ref().and_then(|table| table.entry(&operation)) {
-                    return Ok(entry.ms);
+                    return Ok(*entry);
                 }
                 self.may_stop()?;
                 Ok(builder.time(&operation)?)
             })?;
-            builder.add(ms);
+            builder.add(entry);
             done += 1.0;
             self.listener.event(&Event::Progress { done, all: builder.len() as f64 });
         }

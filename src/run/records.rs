@@ -6,7 +6,7 @@
 
 use super::error::RunError;
 use super::folder::{Folder, FolderError};
-use crate::latency::{Entry, Measurement, Spread};
+use crate::latency::{Entry, Measurement};
 use crate::search::Score;
 use crate::space::Operation;
 use serde::{Deserialize, Serialize};
@@ -85,15 +85,15 @@ impl<'a> Measurements<'a> {
     pub(super) fn operation(
         &self,
         operation: &Operation,
-        measure: impl FnOnce() -> Result<Spread, RunError>,
-    ) -> Result<Spread, RunError> {
+        measure: impl FnOnce() -> Result<Entry, RunError>,
+    ) -> Result<Entry, RunError> {
         let fits = |m: &Measured| matches!(m, Measured::Operation { entry, .. } if entry.operation == *operation);
         if let Some(Measured::Operation { entry, .. }) = self.read_back(fits, &operation.to_string())? {
-            return Ok(entry.ms);
+            return Ok(entry);
         }
-        let entry = Entry { operation: *operation, ms: measure()? };
+        let entry = measure()?;
         self.note(&Measured::Operation { name: operation.to_string(), entry })?;
-        Ok(entry.ms)
+        Ok(entry)
     }
 
     /// The latency of a network: read back, or measured now.

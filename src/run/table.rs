@@ -109,17 +109,17 @@ pub(super) fn build(
     while let Some(operation) = builder.next_operation() {
         done += 1;
         if let Some(entry) = known.get(&operation) {
-            builder.add(entry.ms);
+            builder.add(*entry);
             continue;
         }
         if environment.stop.look() {
             let (path, left) = (out.to_owned(), builder.len() + 1 - done);
             return Err(RunError::TableStopped { path, left });
         }
-        let entry = Entry { operation, ms: builder.time(&operation)? };
+        let entry = builder.time(&operation)?;
         journal.append(&entry)?;
         known.insert(operation, entry);
-        builder.add(entry.ms);
+        builder.add(entry);
         measured += 1;
         listener.event(&Event::Progress { done: done as f64, all: builder.len() as f64 });
     }

@@ -172,7 +172,7 @@ impl Bench<'_> {
 
     /// Seconds of all affected launches of a layer, once each.
     fn round(&self, timed: &Timed) -> Result<Elapsed, GpuError> {
-        let mut sum = Elapsed { wall: 0.0, processor: Some(0.0) };
+        let mut sum = Elapsed { wall: 0.0, processor: Some(0.0), device: None };
         for (index, repeats) in &timed.launches {
             let one = timed.program.launch_elapsed(*index, *repeats)?.part(self.empty, *repeats);
             sum.wall += one.wall;

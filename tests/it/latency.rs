@@ -59,6 +59,11 @@ fn a_build_that_is_stopped_again_and_again_measures_each_operation_once() {
     assert_eq!(built.measured + 7 * stops, built.table.all().count());
     assert!(built.table.all().all(|entry| entry.ms.count >= 5 && entry.ms.median > 0.0));
 
+    // The device's own clock runs within what the wall's shows.
+    let share = built.table.timestamps().expect("the software driver has timestamps");
+    assert!(share > 0.1 && share < 1.05, "{share}");
+    assert!(built.table.clock().contains("the wall clock's"));
+
     // A table that is whole is not measured again; what it lacks is.
     assert_eq!(build_table(&request, &environment(Stop::at(0)), &mut ()).unwrap().measured, 0);
     let mut less = built.table.clone();
@@ -212,7 +217,7 @@ fn with_sweep(table: &Table, ms: impl Fn(u32) -> f64) -> Table {
     let operation = Operation { kind: OperationKind::Depthwise, size: 5, kernel: 5, ..table.entries[0].operation };
     table.beside.extend((1..=24).map(|quad| {
         let operation = Operation { input: 4 * quad, output: 4 * quad, ..operation };
-        Entry { operation, ms: Spread::of(&[0.99, 1.0, 1.01].map(|noise| noise * ms(4 * quad))) }
+        Entry::new(operation, Spread::of(&[0.99, 1.0, 1.01].map(|noise| noise * ms(4 * quad))))
     }));
     table
 }

@@ -8,7 +8,7 @@ use crate::scene::Scene;
 use netadapt::data::{self, Format, Images};
 use netadapt::digest::sha256;
 use netadapt::disk::{Disk, SystemDisk};
-use netadapt::gpu::{Gpu, GpuError, Options, Program, Recording};
+use netadapt::gpu::{Gpu, GpuError, Kernel, Options, Program, Recording, SENTINEL};
 use netadapt::graph::{initial_weights, lower};
 use netadapt::kernels::{Tuning, probe};
 use netadapt::rng::{Purpose, stream};
@@ -446,7 +446,30 @@ fn a_driver_that_hangs_is_a_lost_device() {
     let error = gpu.wait().expect_err("it is still at work");
     assert!(matches!(&error, GpuError::Lost { reason } if reason.contains("did not answer")), "{error}");
     assert!(matches!(gpu.check(), Err(GpuError::Lost { .. })), "it stays lost");
-    // A run takes another device then, as for any that is lost.
+    ends_well_on_another_device_than(gpu);
+}
+
+/// A device that says it is done and leaves nothing behind is a lost one.
+#[test]
+fn a_device_that_only_pretends_to_work_is_a_lost_device() {
+    let gpu = Gpu::open(Options::default()).expect("an adapter");
+    let x = gpu.upload("x", &[0.3f32; 4]).unwrap();
+    assert_eq!(gpu.read::<f32>(&x).expect("it works"), [0.3; 4]);
+    let text = SENTINEL.parts[0].replace("y[0].x = params.number;", "y[0].y = params.number;");
+    assert_ne!(text, SENTINEL.parts[0]);
+    let parts: &'static [&'static str] = Vec::leak(vec![&*text.leak()]);
+    gpu.substitute(&Kernel { name: SENTINEL.name, parts }).unwrap();
+    let missing = |error: GpuError| {
+        assert!(matches!(&error, GpuError::Lost { reason } if reason.contains("is missing")), "{error}");
+    };
+    missing(gpu.read::<f32>(&x).expect_err("nothing it says can be trusted"));
+    let program = Program::new(&gpu, Recording::new()).unwrap();
+    missing(program.seconds(1).expect_err("nothing that it ran can be timed"));
+    ends_well_on_another_device_than(gpu);
+}
+
+/// A run whose first device is this lost one takes another.
+fn ends_well_on_another_device_than(gpu: Gpu) {
     let scene = Scene::new();
     let first = Mutex::new(Some(gpu));
     let open: run::OpenDevice = Arc::new(move |device| {

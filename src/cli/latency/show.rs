@@ -32,13 +32,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let (curves, sweeps) = (table.curves(), table.sweeps());
     if args.json {
         let json = serde_json::json!({
-            "origin": table.origin, "width_step": table.width_step(), "sweeps": sweeps, "operations": curves,
+            "origin": table.origin, "timestamps": table.timestamps(), "clock": table.clock(), "width_step": table.width_step(), "sweeps": sweeps, "operations": curves,
         });
         say!("{json}");
         return Ok(());
     }
     say!("{}, batch {}", table.origin.adapter, table.origin.batch);
     say!("{} operations at {} widths, {}", curves.len(), table.all().count(), noise(&table));
+    say!("{}", table.clock());
     say!("{:<46} {:>12}  {:>16}", "at the largest width in, the slowest first", "channels out", "ms");
     for Curve { operation, points } in curves.iter().take(SHOWN) {
         let found = sweeps.iter().find(|sweep| sweep.operation == *operation);

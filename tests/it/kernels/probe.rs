@@ -30,3 +30,10 @@ fn copy() {
 fn exchange() {
     table(&[1, 4], probe::exchange);
 }
+
+#[test]
+fn sentinel() {
+    for number in [0, 1, u32::MAX] {
+        table(&[1], |setting, _| probe::sentinel(setting, number));
+    }
+}

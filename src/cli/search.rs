@@ -2,7 +2,9 @@
 
 use super::attended::{Attended, NoTune, Output};
 use super::share::share;
-use crate::run::{self, Comparison, Config, FinalStart, InitialWeights, RunError, StrategyKind, TeacherKind, threads};
+use crate::run::{
+    self, Comparison, Config, FinalStart, InitialWeights, RunError, StrategyKind, TargetTable, TeacherKind, threads,
+};
 use crate::search::{Budget, BudgetError, Goal};
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -69,6 +71,10 @@ pub(super) struct Args {
     /// Take the times of operations from this table, which `netadapt latency build` has made on this device.
     #[arg(long, value_name = "TABLE")]
     latency: Option<PathBuf>,
+    /// Search for the device of this table, made there by `netadapt latency build`: its latencies are predicted, not
+    /// measured.
+    #[arg(long, value_name = "TABLE")]
+    target: Option<PathBuf>,
     #[command(flatten)]
     tune: NoTune,
     #[command(flatten)]
@@ -126,6 +132,7 @@ impl Args {
         };
         let data = self.data.or(source.map(|source| source.data)).expect("clap requires one of the two");
         let out = self.out.unwrap_or_else(|| free_folder(&preset));
+        let target = self.target.map(std::path::absolute).transpose()?;
         let init_from = self.init_from.map(std::path::absolute).transpose()?;
         Ok(Config {
             data: std::path::absolute(data)?,
@@ -163,6 +170,7 @@ impl Args {
             from: self.from.map(std::path::absolute).transpose()?,
             replay: self.replay.map(std::path::absolute).transpose()?,
             latency: self.latency.map(std::path::absolute).transpose()?,
+            target: target.as_deref().map(TargetTable::open).transpose()?,
             init_from: init_from.as_deref().map(InitialWeights::open).transpose()?,
             max_bad,
             threads: threads(),

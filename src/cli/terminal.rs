@@ -75,7 +75,7 @@ impl Listener for Progress {
             )),
             Event::Sample(_) => {}
             Event::Iterate(iterate) => self.line(&format!(
-                "  iteration {}: measured {:.4}, target {:.4}, held-out loss {:.4}",
+                "  iteration {}: at {:.4} of {:.4} allowed, held-out loss {:.4}",
                 iterate.iteration, iterate.measured, iterate.target, iterate.loss
             )),
             Event::Result(_) => self.bar.finish_and_clear(),
@@ -119,6 +119,14 @@ pub(super) fn print_result(result: &RunResult) {
     }
     for c in &result.compare {
         row(&c.name, c.latency_ms, c.macs, c.params, c.accuracy.holdout, test(c.accuracy.test, c.interval));
+    }
+    if let Some(target) = &result.target {
+        say!("predicted for {target}, and not measured there:");
+        let found = result.networks.iter().map(|n| (format!("found for {}", n.budget.text), n.target_ms));
+        let compared = result.compare.iter().map(|c| (c.name.clone(), c.target_ms));
+        for (name, ms) in [("initial".to_owned(), i.target_ms)].into_iter().chain(found).chain(compared) {
+            say!("{name:<22} {:>7.3} ms", ms.unwrap_or(f64::NAN));
+        }
     }
     for c in &result.compare {
         let d = &c.difference;

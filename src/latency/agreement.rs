@@ -1,7 +1,7 @@
 //! How well predictions agree with measurements: a correction fitted to some networks, and its errors on others.
 
 use super::stats::Spread;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What whole networks show beside the sum of their operations: launches that overlap, operands still in a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -13,6 +13,9 @@ pub struct Correction {
 }
 
 impl Correction {
+    /// Sums as they are.
+    pub const NONE: Self = Self { scale: 1.0, per_operation_ms: 0.0 };
+
     /// Least squares of the relative errors over networks: sums of operations in ms, numbers of them, measured ms.
     /// One factor alone where the networks do not tell the two apart, or noise makes work cost less than nothing.
     /// `None` without a network.
@@ -44,7 +47,7 @@ impl Correction {
 }
 
 /// Predictions beside measurements.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
     /// Share of the networks whose prediction is at most a tenth off.
     pub within_10_percent: f64,

@@ -7,6 +7,7 @@ mod agreement; // predictions beside measurements
 mod device; // what a device can do at most
 mod kernel; // kernels one by one, beside their bounds
 mod layer; // every kernel over shapes of real networks
+mod least_squares; // small systems of equations
 mod measure; // repeats, medians, drift divided out
 mod native; // what a processor can do at most
 mod origin; // what a table was measured on and with
@@ -16,6 +17,7 @@ mod series; // when timings say enough
 mod staircase; // the step of widths that a device likes
 mod error; // why there is no measurement
 mod stats; // medians and spreads
+mod transfer; // the table of one device mapped to another
 mod table; // operations on a grid of widths, interpolated between
 mod plan; // what a table asks, depending on the answers
 mod builder; // its questions, put to a device
@@ -36,4 +38,5 @@ pub use series::{Effort, LEAST_ROUNDS};
 pub use staircase::{Curve, Staircase, Sweep, width_step};
 pub use stats::Spread;
 pub use stream::{MLPERF, Stream, StreamRule, single_stream};
-pub use table::{Entry, Family, Table};
+pub use table::{Entry, Family, Table, WholeNetwork};
+pub use transfer::{Fitted, LEAST_NETWORKS, MOST_NETWORKS, Transfer};

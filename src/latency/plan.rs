@@ -244,6 +244,11 @@ fn misses(low: Spread, middle: Spread, high: Spread, share: f64) -> bool {
     miss > NOISE * noise && miss > SMALL_MISS * middle.median
 }
 
+/// The operation of every family at its largest widths.
+pub(super) fn largest(net: &Supernet) -> Vec<Operation> {
+    axes(net).values().map(Axes::largest).collect()
+}
+
 /// Every family with three widths an axis: what is linear in each width needs no more.
 fn axes(net: &Supernet) -> BTreeMap<Family, Axes> {
     let mut ranges: BTreeMap<Family, [Operation; 2]> = BTreeMap::new();

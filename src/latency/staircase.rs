@@ -7,6 +7,7 @@
 //! least a half, by four standard errors of `d`, and not above all of the rise; where none is, the step is a quad of
 //! channels.
 
+use super::least_squares::{dot, inverse};
 use super::stats::Spread;
 use crate::space::{GRID, Operation};
 use serde::Serialize;
@@ -151,33 +152,6 @@ impl Fit {
         let (slope, slope_error) = (solution[1] / half, error(1) / half);
         Some(Self { step, slope, slope_error, step_slope: solution[3], step_error: error(3), left })
     }
-}
-
-fn dot(a: &[f64; TERMS], b: &[f64; TERMS]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// The inverse of a symmetric positive matrix by Gauss and Jordan.
-fn inverse(mut matrix: [[f64; TERMS]; TERMS]) -> Option<[[f64; TERMS]; TERMS]> {
-    let mut inverse: [[f64; TERMS]; TERMS] =
-        std::array::from_fn(|row| std::array::from_fn(|column| f64::from(row == column)));
-    for pivot in 0..TERMS {
-        let scale = matrix[pivot][pivot];
-        if scale.abs() < 1e-12 {
-            return None;
-        }
-        for rows in [&mut matrix, &mut inverse] {
-            rows[pivot].iter_mut().for_each(|value| *value /= scale);
-        }
-        for row in (0..TERMS).filter(|row| *row != pivot) {
-            let factor = matrix[row][pivot];
-            for rows in [&mut matrix, &mut inverse] {
-                let of = rows[pivot];
-                rows[row].iter_mut().zip(of).for_each(|(value, of)| *value -= factor * of);
-            }
-        }
-    }
-    Some(inverse)
 }
 
 #[cfg(test)]

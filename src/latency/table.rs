@@ -3,10 +3,12 @@
 //! Operations that differ in their widths only are a family; each is timed on a grid of widths, from the smallest to
 //! the largest that the space can ask for.
 
+use super::agreement::Correction;
 use super::origin::Origin;
-use super::plan::REFERENCE;
+use super::plan::{REFERENCE, largest};
 use super::staircase::{Curve, Sweep, width_step};
 use super::stats::Spread;
+use super::transfer::Fitted;
 use crate::space::{Arch, Operation, OperationKind, Supernet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -42,6 +44,22 @@ impl Entry {
     }
 }
 
+/// A whole network that was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WholeNetwork {
+    /// Values of its coordinates.
+    pub network: Vec<u32>,
+    /// Milliseconds of one run.
+    pub ms: f64,
+}
+
+impl WholeNetwork {
+    /// Whether a clock can have shown it.
+    pub fn is_possible(&self) -> bool {
+        self.ms.is_finite() && self.ms > 0.0
+    }
+}
+
 /// The latency of every operation that a space can ask for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Table {
@@ -52,6 +70,12 @@ pub struct Table {
     /// What was timed beside them: the reference, widths that a grid can do without, neighbouring widths.
     #[serde(default)]
     pub beside: Vec<Entry>,
+    /// Whole networks, which correct sums of operations.
+    #[serde(default)]
+    pub networks: Vec<WholeNetwork>,
+    /// Where it was fitted to another device by networks, and its entries were not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fitted: Option<Fitted>,
     #[serde(skip)]
     families: BTreeMap<Family, Grid>,
 }
@@ -67,7 +91,8 @@ struct Grid {
 impl Table {
     /// A table of entries on grids, and others beside them.
     pub(super) fn new(origin: Origin, [entries, beside]: [Vec<Entry>; 2]) -> Self {
-        let mut table = Self { origin, entries, beside, families: BTreeMap::new() };
+        let (networks, fitted, families) = (Vec::new(), None, BTreeMap::new());
+        let mut table = Self { origin, entries, beside, networks, fitted, families };
         table.index();
         table
     }
@@ -77,6 +102,10 @@ impl Table {
         let mut table: Self = serde_json::from_str(text)?;
         if let Some(entry) = table.all().find(|entry| !entry.is_possible()) {
             let problem = format!("{} takes {} ms, which is no time", entry.operation, entry.ms.median);
+            return Err(serde::de::Error::custom(problem));
+        }
+        if let Some(network) = table.networks.iter().find(|network| !network.is_possible()) {
+            let problem = format!("network {:?} takes {} ms, which is no time", network.network, network.ms);
             return Err(serde::de::Error::custom(problem));
         }
         table.index();
@@ -102,6 +131,9 @@ impl Table {
     /// Which clock the times are of, and why: the wall's, which works with every driver and is what an application waits
     /// for. The device's own is beside it.
     pub fn clock(&self) -> String {
+        if let Some(Fitted { from, networks, .. }) = &self.fitted {
+            return format!("times are not measured but fitted: those of {from}, by {networks} networks measured here");
+        }
         let Some(share) = self.timestamps() else {
             return "times are the wall clock's: the device has no clock of its own that tells".into();
         };
@@ -176,6 +208,30 @@ impl Table {
         Some(lerp(low, high, in_share))
     }
 
+    /// What its whole networks show beside the sums of their operations; nothing where it has none of `net`.
+    pub fn correction(&self, net: &Supernet) -> Correction {
+        let whole = |whole: &WholeNetwork| {
+            let arch = net.arch(whole.network.clone())?;
+            Some((self.network_ms(net, &arch)?, net.operations(&arch).len(), whole.ms))
+        };
+        Correction::fit(&self.networks.iter().filter_map(whole).collect::<Vec<_>>()).unwrap_or(Correction::NONE)
+    }
+
+    /// An operation that networks of `net` can ask for and of which it knows nothing; `None` where it knows all.
+    pub fn lacks(&self, net: &Supernet) -> Option<Operation> {
+        largest(net).into_iter().find(|operation| self.operation_ms(operation).is_none())
+    }
+
+    /// The table of another device by a map of this one, which networks measured there have shown.
+    pub fn transferred(&self, origin: Origin, networks: Vec<WholeNetwork>, fitted: Fitted) -> Self {
+        // What later entries are timed in turn with has to be timed itself.
+        let others = |entry: &&Entry| entry.operation != REFERENCE;
+        let mapped =
+            |entries: &[Entry]| entries.iter().filter(others).map(|entry| fitted.transfer.entry(entry)).collect();
+        let table = Self::new(origin, [mapped(&self.entries), mapped(&self.beside)]);
+        Self { networks, fitted: Some(fitted), ..table }
+    }
+
     /// Predicted milliseconds of a network: the sum of its operations.
     pub fn network_ms(&self, net: &Supernet, arch: &Arch) -> Option<f64> {
         net.operations(arch).iter().map(|operation| self.operation_ms(operation)).sum()
@@ -216,7 +272,7 @@ pub(super) mod tests {
     use crate::space::Space;
 
     /// A table whose entries cost what `ms` says.
-    fn table(net: &Supernet, ms: impl Fn(&Operation) -> f64) -> Table {
+    pub(in crate::latency) fn table(net: &Supernet, ms: impl Fn(&Operation) -> f64) -> Table {
         let mut plan = Plan::new(net);
         while let Some(operation) = plan.next() {
             plan.add(Entry::new(operation, Spread::of(&[ms(&operation)])));

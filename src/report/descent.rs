@@ -28,8 +28,8 @@ pub(super) struct Unit {
 impl Unit {
     /// The unit in which values up to `most` read well.
     pub(super) fn new(resource: &str, most: f64) -> Self {
-        let is_latency = resource == "latency";
-        let is_bytes = !["latency", "MACs", "parameters"].contains(&resource);
+        let is_latency = resource.starts_with("latency");
+        let is_bytes = !is_latency && !["MACs", "parameters"].contains(&resource);
         let scales: &[(f64, &'static str)] = match (is_latency, is_bytes) {
             (true, _) => &[(1.0, "ms"), (1e-3, "µs")],
             (_, true) => &[(1e6, "MB"), (1e3, "kB")],
@@ -39,6 +39,7 @@ impl Unit {
         let (size, name) = scales.iter().copied().find(|(size, _)| most >= *size).unwrap_or(fallback);
         let of = match resource {
             "latency" => "latency of one run",
+            _ if is_latency => "latency of one run predicted for the target",
             "MACs" => "multiply-accumulates of one image",
             "parameters" => "trainable parameters",
             "bytes of weights" => "weights",
@@ -174,14 +175,23 @@ fn dot(iterate: &Iterate, unit: &Unit) -> Dot {
     Dot { x: iterate.measured * unit.factor, y: iterate.accuracy * 100.0, tip }
 }
 
+/// What a network has of a resource that is counted.
+fn counted(resource: &str, [macs, params, weights, activations]: [u64; 4]) -> f64 {
+    let count = match resource {
+        "MACs" => macs,
+        "parameters" => params,
+        "bytes of weights" => weights,
+        _ => activations,
+    };
+    count as f64
+}
+
 /// What was trained by itself: the found networks, then what they are compared with, each once.
 fn marks(input: &Input) -> Vec<Mark> {
-    let cost = |latency_ms: f64, [macs, params, weights, activations]: [u64; 4]| match input.resource.as_str() {
+    let cost = |latency_ms: f64, target_ms: Option<f64>, counts: [u64; 4]| match input.resource.as_str() {
         "latency" => latency_ms,
-        "MACs" => macs as f64,
-        "parameters" => params as f64,
-        "bytes of weights" => weights as f64,
-        _ => activations as f64,
+        resource if resource.starts_with("latency") => target_ms.unwrap_or(latency_ms),
+        resource => counted(resource, counts),
     };
     let mut marks: Vec<Mark> = Vec::new();
     let mut add = |x: f64, y: f64, series: Series, label: String, latency_ms: f64| {
@@ -192,12 +202,12 @@ fn marks(input: &Input) -> Vec<Mark> {
     };
     for n in &input.networks {
         let label = format!("found, {}", n.budget_text);
-        let x = cost(n.latency_ms, [n.macs, n.params, n.weight_bytes, n.activation_bytes]);
+        let x = cost(n.latency_ms, n.target_ms, [n.macs, n.params, n.weight_bytes, n.activation_bytes]);
         add(x, n.holdout, Series::FOUND, label, n.latency_ms);
     }
     for c in &input.comparison {
         let series = series_of(input, &c.name);
-        let x = cost(c.latency_ms, [c.macs, c.params, c.weight_bytes, c.activation_bytes]);
+        let x = cost(c.latency_ms, c.target_ms, [c.macs, c.params, c.weight_bytes, c.activation_bytes]);
         add(x, c.holdout, series, c.name.clone(), c.latency_ms);
     }
     marks

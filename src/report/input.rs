@@ -130,6 +130,9 @@ pub struct NetworkSummary {
     /// Bytes of activations that a run holds at most.
     #[serde(default)]
     pub activation_bytes: u64,
+    /// Milliseconds predicted for the device that was searched for, where that was another one.
+    #[serde(default)]
+    pub target_ms: Option<f64>,
     /// Accuracy on the held-out images with the super-network's weights.
     pub shared: f64,
     /// Accuracy on the held-out images after training by itself.
@@ -203,6 +206,9 @@ pub struct Compared {
     /// Bytes of activations that a run holds at most.
     #[serde(default)]
     pub activation_bytes: u64,
+    /// Milliseconds predicted for the device that was searched for, where that was another one.
+    #[serde(default)]
+    pub target_ms: Option<f64>,
     /// Accuracy on the held-out images.
     pub holdout: f64,
     /// Accuracy on the test images.

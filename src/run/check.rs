@@ -1,17 +1,17 @@
 //! Predictions of a table against whole networks, drawn at random from its space.
 
-use super::cost::effort;
 use super::environment::Environment;
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
-use super::table::{Ground, TableRequest, build};
-use crate::graph::{Deployed, initial_weights, lower};
-use crate::latency::{Agreement, Correction, Meter};
+use super::ground::Ground;
+use super::table::{TableRequest, build};
+use crate::latency::{Agreement, Correction};
 use crate::space::{Arch, WidthSampler};
 use serde::Serialize;
+use std::cell::OnceCell;
 
-/// Networks that the correction is fitted to; none of them is among those that are checked.
-const FITTED: u32 = 10;
+/// The step of the sampler that draws the networks.
+const CHECKED: u64 = 11;
 
 /// What a check came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,7 +23,7 @@ pub struct Check {
     pub agreement: Agreement,
     /// Of a network's first measurement with its second: what no prediction can be better than.
     pub repeat: Agreement,
-    /// What was fitted to other networks.
+    /// What the table's own networks show, none of which is among these.
     pub correction: Correction,
     /// Predicted and measured ms of each, and measured once more.
     pub pairs: Vec<[f64; 3]>,
@@ -42,45 +42,29 @@ pub fn check_table(
 ) -> Result<Check, RunError> {
     let ground = Ground::new(request, environment, listener)?;
     let table = build(&ground, &request.out, environment, listener)?.table;
-    let Ground { space, net, gpu, tuning, batch } = &ground;
-    let whole = lower(net, &net.full());
-    let weights = initial_weights(&whole, 0);
-    let deployed = |arch: &Arch| {
-        let graph = lower(net, arch);
-        Deployed::new(gpu, &graph, &weights.prefix(&whole, &graph), &net.shapes(arch), tuning, *batch)
-    };
-    let (meter, _) = Meter::new(gpu, deployed(&net.full())?.into_program(), effort(space))?;
-    let sampler = WidthSampler::uniform(0);
+    let net = &ground.net;
+    let meter = OnceCell::new();
     let phase = Phase::Check;
     listener.event(&Event::Begin { phase: phase.clone() });
     let begun = std::time::Instant::now();
-    let all = f64::from(FITTED + 2 * networks);
+    let all = f64::from(2 * networks);
     let mut done = 0.0;
     let mut measured = |arch: &Arch| -> Result<f64, RunError> {
         if environment.stop.look() {
             return Err(RunError::TableStopped { path: request.out.clone(), left: 0 });
         }
-        let latency = meter.measure(deployed(arch)?.program())?;
+        let ms = ground.measure(&meter, arch)?;
         done += 1.0;
         listener.event(&Event::Progress { done, all });
-        Ok(latency.median_ms)
+        Ok(ms)
     };
-    let sum = |arch: &Arch| {
-        let sum = table.network_ms(net, arch).expect("the table has every operation of its space");
-        (sum, net.operations(arch).len())
-    };
-    let mut fitted = Vec::new();
-    for arch in sampler.draw(net, 0, FITTED) {
-        let (sum, count) = sum(&arch);
-        fitted.push((sum, count, measured(&arch)?));
-    }
-    let correction = Correction::fit(&fitted).expect("there are networks to fit to");
+    let correction = table.correction(net);
     let mut pairs = Vec::new();
-    // Another step of the sampler, which draws others.
-    let archs = sampler.draw(net, 1 + u64::from(FITTED), networks);
+    // Another step of the sampler than the table's, which draws others.
+    let archs = WidthSampler::uniform(0).draw(net, CHECKED, networks);
     for arch in &archs {
-        let (sum, count) = sum(arch);
-        pairs.push([correction.predict(sum, count), measured(arch)?, 0.0]);
+        let sum = table.network_ms(net, arch).expect("the table has every operation of its space");
+        pairs.push([correction.predict(sum, net.operations(arch).len()), measured(arch)?, 0.0]);
     }
     for (arch, pair) in archs.iter().zip(&mut pairs) {
         pair[2] = measured(arch)?;

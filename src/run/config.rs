@@ -1,6 +1,7 @@
 //! What a run was asked to do.
 
 use super::initial::InitialWeights;
+use super::target::TargetTable;
 use crate::search::Goal;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -101,6 +102,9 @@ pub struct Config {
     /// A latency table of this device, whose entries are taken in the place of measuring.
     #[serde(default)]
     pub latency: Option<PathBuf>,
+    /// The table of another device that is searched for: latencies are then predicted there, not measured here.
+    #[serde(default)]
+    pub target: Option<TargetTable>,
     /// Weights that trainings start from in the place of new ones, as far as names and shapes are the same.
     #[serde(default)]
     pub init_from: Option<InitialWeights>,

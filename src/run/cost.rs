@@ -140,6 +140,9 @@ pub(super) fn count(resource: Resource, prepared: &Prepared, arch: &Arch) -> f64
     let net = &prepared.net;
     let counted = match resource {
         Resource::Latency => unreachable!("a latency is measured"),
+        Resource::Target => {
+            return prepared.target.as_ref().expect("a run has the target that it is for").predict(net, arch);
+        }
         Resource::Macs => net.macs(arch),
         Resource::Params => net.params(arch),
         Resource::Bytes => net.weight_bytes(arch),

@@ -103,14 +103,15 @@ impl Run<'_> {
         if let WidthStep::Channels(step) = self.prepared.space.search.width_step {
             return step;
         }
-        if self.resource() != Resource::Latency {
-            return GRID;
-        }
+        let (table, device) = match (self.resource(), &self.prepared.target) {
+            (Resource::Latency, _) => (table, "this device"),
+            (Resource::Target, Some(target)) => (&target.table, "the target"),
+            _ => return GRID,
+        };
         let step = table.width_step();
         if step > GRID {
             let text = format!(
-                "time rises in steps of {step} channels on this device: widths are multiples of {step} \
-                 (search.width_step)"
+                "time rises in steps of {step} channels on {device}: widths are multiples of {step} (search.width_step)"
             );
             self.listener.event(&Event::Note { text });
         }
@@ -129,6 +130,7 @@ impl Run<'_> {
         let accuracy = self.shared_score(known, &full)?.accuracy;
         let initial = InitialNetwork {
             latency_ms: known.meter.initial().median_ms,
+            target_ms: self.target_ms(&full),
             macs: prepared.net.macs(&full),
             params: prepared.net.params(&full),
             accuracy: Accuracy { shared: Some(accuracy), holdout: Some(accuracy), test: None },

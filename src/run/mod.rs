@@ -20,7 +20,10 @@ pub(crate) mod records; // what was measured and scored, read back
 pub(crate) mod snapshot; // a training as sections of a checkpoint
 mod checkpoint; // files of sections with checksums
 mod folder; // the run's folder
+mod ground; // a space on a device, without images
 mod table; // a latency table built by itself
+mod target; // a search for another device, by its table
+mod transfer; // the table of another device fitted to this one
 mod check; // its predictions against whole networks
 mod stop; // a wish to stop
 mod events; // what a run tells while it goes on
@@ -43,3 +46,5 @@ pub use result::{
 pub use search::{resume, search};
 pub use stop::Stop;
 pub use table::{BuiltTable, TableRequest, build_table, read_table};
+pub use target::TargetTable;
+pub use transfer::fit_table;

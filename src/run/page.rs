@@ -6,6 +6,7 @@ use super::result::{ComparedNetwork, FoundNetwork, RunResult};
 use crate::data::Images;
 use crate::latency::Table;
 use crate::report::{self, LayerBar, LayerSize, NetworkSummary, Picture};
+use crate::search::Resource;
 use crate::space::{Arch, LayerKind, OperationKind, operation};
 use crate::train::Evaluation;
 
@@ -102,6 +103,7 @@ pub(super) fn network_summary(
         params: network.params,
         weight_bytes: network.weight_bytes,
         activation_bytes: network.activation_bytes,
+        target_ms: network.target_ms,
         shared: network.accuracy.shared.unwrap_or(0.0),
         holdout: network.accuracy.holdout.unwrap_or(0.0),
         test: network.accuracy.test.unwrap_or(0.0),
@@ -118,6 +120,7 @@ pub(super) fn network_summary(
 pub(super) fn input(
     config: &Config,
     prepared: &Prepared,
+    resource: Resource,
     result: &RunResult,
     collected: report::Input,
 ) -> report::Input {
@@ -134,6 +137,7 @@ pub(super) fn input(
         params: c.params,
         weight_bytes: c.weight_bytes,
         activation_bytes: c.activation_bytes,
+        target_ms: c.target_ms,
         holdout: c.accuracy.holdout.unwrap_or(0.0),
         test: c.accuracy.test.unwrap_or(0.0),
         interval: c.interval,
@@ -153,7 +157,7 @@ pub(super) fn input(
         seed: config.seed,
         command: std::env::args().collect::<Vec<_>>().join(" "),
         date: date(),
-        resource: config.budgets[0].main().resource().to_string(),
+        resource: resource.to_string(),
         device: report::Device {
             name: device.name.clone(),
             driver: device.driver.clone(),

@@ -5,6 +5,7 @@ use super::environment::Environment;
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
 use super::origin::{Env, source};
+use super::target::Target;
 use super::variants;
 use crate::data::{self, Dataset, Format, Images, Normalisation};
 use crate::gpu::Gpu;
@@ -26,6 +27,8 @@ pub(super) struct Prepared {
     pub(super) holdout: Arc<Images>,
     pub(super) test: Arc<Images>,
     pub(super) normalisation: Normalisation,
+    /// The other device that is searched for.
+    pub(super) target: Option<Target>,
     /// Training steps between two waits for the device.
     pub(super) steps_in_flight: u64,
 }
@@ -116,6 +119,19 @@ pub(super) fn prepare(
     let net = space.supernet(size, channels, dataset.classes.len() as u32);
     let graph = lower(&net, &net.full());
     let normalisation = train.statistics();
-    let steps_in_flight = STEPS_IN_FLIGHT;
-    Ok(Prepared { gpu, tuning, space, net, graph, dataset, train, holdout, test, normalisation, steps_in_flight })
+    let target = config.target.as_ref().map(|table| table.read(&net)).transpose()?;
+    Ok(Prepared {
+        gpu,
+        tuning,
+        space,
+        net,
+        graph,
+        dataset,
+        train,
+        holdout,
+        test,
+        normalisation,
+        target,
+        steps_in_flight: STEPS_IN_FLIGHT,
+    })
 }

@@ -1,4 +1,5 @@
-//! `result.json`. Accuracies are shares of 1; every latency in it was measured.
+//! `result.json`. Accuracies are shares of 1; every latency in it was measured on `device`, but those that say that
+//! they are predicted.
 
 use crate::gpu::Adapter;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,9 @@ pub struct RunResult {
     pub version: u32,
     /// The device that was measured.
     pub device: Adapter,
+    /// The device that was searched for by its table; nothing was measured there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Adapter>,
     /// Wall-clock seconds of each step.
     pub seconds: Seconds,
     /// The initial network.
@@ -41,6 +45,9 @@ pub struct Seconds {
 pub struct InitialNetwork {
     /// Measured latency.
     pub latency_ms: f64,
+    /// Milliseconds predicted for the target, where the run has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_ms: Option<f64>,
     /// Multiply-accumulates.
     pub macs: u64,
     /// Parameters.
@@ -112,6 +119,9 @@ pub struct FoundNetwork {
     pub weight_bytes: u64,
     /// Bytes of activations that a run holds at most.
     pub activation_bytes: u64,
+    /// Milliseconds predicted for the target, where the run has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_ms: Option<f64>,
     /// Accuracies.
     pub accuracy: Accuracy,
     /// Cross-entropy on the held-out images with the shared weights, scored again after the search.
@@ -150,6 +160,9 @@ pub struct ComparedNetwork {
     pub weight_bytes: u64,
     /// Bytes of activations that a run holds at most.
     pub activation_bytes: u64,
+    /// Milliseconds predicted for the target, where the run has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_ms: Option<f64>,
     /// Accuracies.
     pub accuracy: Accuracy,
     /// Cross-entropy on the held-out images with the shared weights.

@@ -21,6 +21,7 @@ use super::table::own_table;
 use crate::latency::Origin;
 use crate::report;
 use crate::search::Resource;
+use crate::space::Arch;
 use std::path::Path;
 use std::time::Instant;
 
@@ -202,6 +203,7 @@ impl Run<'_> {
         let result = RunResult {
             version: 1,
             device: prepared.gpu.adapter().clone(),
+            target: prepared.target.as_ref().map(|target| target.device().clone()),
             seconds: self.seconds,
             initial,
             networks,
@@ -213,8 +215,17 @@ impl Run<'_> {
         Ok(result)
     }
 
+    /// What the search measures its steps by: latencies are the target's where there is one.
     pub(super) fn resource(&self) -> Resource {
-        self.config.budgets[0].main().resource()
+        match (self.config.budgets[0].main().resource(), &self.prepared.target) {
+            (Resource::Latency, Some(_)) => Resource::Target,
+            (resource, _) => resource,
+        }
+    }
+
+    /// Milliseconds predicted for the target of the run, if it has one.
+    pub(super) fn target_ms(&self, arch: &Arch) -> Option<f64> {
+        self.prepared.target.as_ref().map(|target| target.predict(&self.prepared.net, arch))
     }
 
     /// A place where the run can stop.
@@ -259,7 +270,7 @@ impl Run<'_> {
     /// Writes `report.html`, and `report.json` that it can be made from again.
     fn write_report(&mut self, result: &RunResult) -> Result<(), RunError> {
         let collected = std::mem::take(&mut self.report);
-        let input = page::input(self.config, self.prepared, result, collected);
+        let input = page::input(self.config, self.prepared, self.resource(), result, collected);
         self.folder.write_json("report.json", &input)?;
         self.folder.write("report.html", report::page(&input).as_bytes())?;
         Ok(())

@@ -7,16 +7,18 @@ use super::environment::Environment;
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
 use super::folder::FolderError;
-use super::variants;
+use super::ground::Ground;
 use crate::disk::{read_at_most, write_whole};
-use crate::gpu::Gpu;
-use crate::kernels::Tuning;
-use crate::latency::{Entry, Origin, Table, TableBuilder};
-use crate::space::{Operation, Space, Supernet};
+use crate::latency::{Entry, Origin, Table, TableBuilder, WholeNetwork};
+use crate::space::WidthSampler;
+use serde::{Deserialize, Serialize};
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+/// Whole networks that a table has beside its operations, to correct their sums by.
+const WHOLE_NETWORKS: u32 = 10;
 /// Tables and journals larger than this are none.
 const MOST_BYTES: u64 = 64 << 20;
 
@@ -44,34 +46,8 @@ pub struct TableRequest {
 pub struct BuiltTable {
     /// The table.
     pub table: Table,
-    /// Entries that were measured now and not before.
+    /// Entries and whole networks that were measured now and not before.
     pub measured: usize,
-}
-
-/// A request's space, as a network on its device.
-pub(super) struct Ground {
-    pub(super) space: Space,
-    pub(super) net: Supernet,
-    pub(super) gpu: Gpu,
-    pub(super) tuning: Tuning,
-    pub(super) batch: u32,
-}
-
-impl Ground {
-    pub(super) fn new(
-        request: &TableRequest,
-        environment: &Environment,
-        listener: &mut dyn Listener,
-    ) -> Result<Self, RunError> {
-        let space = Space::open(&request.space)?;
-        let size = request.size.unwrap_or(space.size);
-        space.validate_size(&request.space, size)?;
-        let net = space.supernet(size, request.channels, request.classes);
-        let gpu = (environment.open)(request.device)?;
-        let tuning = variants::for_device(&gpu, environment, listener);
-        let batch = request.batch.unwrap_or(space.search.latency_batch);
-        Ok(Self { space, net, gpu, tuning, batch })
-    }
 }
 
 /// Builds the table of a space, or what is missing of one that is there.
@@ -89,41 +65,67 @@ pub fn build_table(
 
 /// The same on ground that is there.
 pub(super) fn build(
-    Ground { space, net, gpu, tuning, batch }: &Ground,
+    ground: &Ground,
     out: &Path,
     environment: &Environment,
     listener: &mut dyn Listener,
 ) -> Result<BuiltTable, RunError> {
+    let Ground { space, net, gpu, tuning, batch } = ground;
     let mut builder = TableBuilder::new(gpu, tuning, net, *batch, space.search.latency_tolerance);
-    let mut known: HashMap<Operation, Entry> = HashMap::new();
+    let (mut known, mut networks, mut fitted) = (HashMap::new(), HashMap::new(), None);
     if out.exists() {
         let table = own_table(out, builder.origin())?;
         known.extend(table.all().map(|entry| (entry.operation, *entry)));
+        networks.extend(table.networks.into_iter().map(|whole| (whole.network.clone(), whole)));
+        fitted = table.fitted;
     }
     let journal = Journal { environment, path: beside(out) };
-    known.extend(journal.open(builder.origin())?.into_iter().map(|entry| (entry.operation, entry)));
+    for line in journal.open(builder.origin())? {
+        match line {
+            Line::Entry(entry) => drop(known.insert(entry.operation, entry)),
+            Line::Network(whole) => drop(networks.insert(whole.network.clone(), whole)),
+        }
+    }
 
     listener.event(&Event::Begin { phase: Phase::Table });
     let begun = std::time::Instant::now();
+    let archs = WidthSampler::uniform(0).draw(net, 0, WHOLE_NETWORKS);
     let (mut measured, mut done) = (0, 0);
+    let may_go_on = |left: usize| match environment.stop.look() {
+        true => Err(RunError::TableStopped { path: out.to_owned(), left }),
+        false => Ok(()),
+    };
     while let Some(operation) = builder.next_operation() {
         done += 1;
         if let Some(entry) = known.get(&operation) {
             builder.add(*entry);
             continue;
         }
-        if environment.stop.look() {
-            let (path, left) = (out.to_owned(), builder.len() + 1 - done);
-            return Err(RunError::TableStopped { path, left });
-        }
+        may_go_on(builder.len() + archs.len() + 1 - done)?;
         let entry = builder.time(&operation)?;
         journal.append(&entry)?;
         known.insert(operation, entry);
         builder.add(entry);
         measured += 1;
-        listener.event(&Event::Progress { done: done as f64, all: builder.len() as f64 });
+        listener.event(&Event::Progress { done: done as f64, all: (builder.len() + archs.len()) as f64 });
     }
-    let table = builder.finish();
+    let mut table = builder.finish();
+    let meter = OnceCell::new();
+    for (index, arch) in archs.iter().enumerate() {
+        if networks.contains_key(arch.values()) {
+            continue;
+        }
+        may_go_on(archs.len() - index)?;
+        let ms = ground.measure(&meter, arch)?;
+        let whole = WholeNetwork { network: arch.values().to_vec(), ms };
+        journal.append(&whole)?;
+        networks.insert(whole.network.clone(), whole);
+        measured += 1;
+        listener.event(&Event::Progress { done: (done + index + 1) as f64, all: (done + archs.len()) as f64 });
+    }
+    table.networks = networks.into_values().collect();
+    table.networks.sort_by(|a, b| a.network.cmp(&b.network));
+    table.fitted = fitted;
     journal.finish(out, &table)?;
     listener.event(&Event::End { phase: Phase::Table, seconds: begun.elapsed().as_secs_f64() });
     Ok(BuiltTable { table, measured })
@@ -145,7 +147,8 @@ pub(super) fn own_table(path: &Path, here: &Origin) -> Result<Table, RunError> {
         return Ok(table);
     }
     let problem = format!(
-        "was measured elsewhere: {}; its times do not hold here, so build one with `netadapt latency build`",
+        "was measured elsewhere: {}; its times do not hold here, so build one with `netadapt latency build`, or search for \
+         that device on purpose: --target",
         differences.join(", ")
     );
     Err(refuse(path, problem))
@@ -155,12 +158,19 @@ fn refuse(path: &Path, problem: String) -> RunError {
     RunError::Table { path: path.to_owned(), problem }
 }
 
-fn read_text(path: &Path) -> Result<String, RunError> {
+pub(super) fn read_text(path: &Path) -> Result<String, RunError> {
     let io = |source| FolderError::Io { action: "read", path: path.to_owned(), source };
     let Some(bytes) = read_at_most(path, MOST_BYTES).map_err(io)? else {
         return Err(refuse(path, format!("has more than the {MOST_BYTES} bytes of the largest table")));
     };
     String::from_utf8(bytes).map_err(|error| refuse(path, format!("is no text: {error}")))
+}
+
+/// Writes a table whole.
+pub(super) fn write_table(out: &Path, table: &Table, environment: &Environment) -> Result<(), RunError> {
+    let io = |source| FolderError::Io { action: "write", path: out.to_owned(), source };
+    let text = serde_json::to_string_pretty(table).map_err(|error| RunError::Other(error.into()))?;
+    Ok(write_whole(environment.disk.as_ref(), out, format!("{text}\n").as_bytes()).map_err(io)?)
 }
 
 /// `table.json.part` for `table.json`.
@@ -170,15 +180,32 @@ fn beside(out: &Path) -> PathBuf {
     out.with_file_name(name)
 }
 
-/// The entries of an unfinished table: its origin in the first line, an entry in each that follows.
+/// What was measured for an unfinished table.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Entry(Entry),
+    Network(WholeNetwork),
+}
+
+impl Line {
+    fn is_possible(&self) -> bool {
+        match self {
+            Self::Entry(entry) => entry.is_possible(),
+            Self::Network(whole) => whole.is_possible(),
+        }
+    }
+}
+
+/// An unfinished table: its origin in the first line, what was measured in each that follows.
 struct Journal<'a> {
     environment: &'a Environment,
     path: PathBuf,
 }
 
 impl Journal<'_> {
-    /// The entries that are there; a line that a kill cut off goes, with all behind it.
-    fn open(&self, origin: &Origin) -> Result<Vec<Entry>, RunError> {
+    /// The lines that are there; one that a kill cut off goes, with all behind it.
+    fn open(&self, origin: &Origin) -> Result<Vec<Line>, RunError> {
         let text = match read_text(&self.path) {
             Ok(text) => text,
             Err(RunError::Folder(FolderError::Io { source, .. })) if source.kind() == ErrorKind::NotFound => {
@@ -199,10 +226,10 @@ impl Journal<'_> {
                 format!("is an unfinished table from elsewhere: {difference}; remove it, or write to another");
             return Err(refuse(&self.path, problem));
         }
-        let (mut entries, mut whole) = (Vec::new(), first.len());
+        let (mut read, mut whole) = (Vec::new(), first.len());
         for line in lines {
-            match serde_json::from_str::<Entry>(line) {
-                Ok(entry) if entry.is_possible() => entries.push(entry),
+            match serde_json::from_str::<Line>(line) {
+                Ok(line) if line.is_possible() => read.push(line),
                 _ => break,
             }
             whole += line.len();
@@ -210,20 +237,17 @@ impl Journal<'_> {
         if whole < text.len() {
             self.cut(whole as u64)?;
         }
-        Ok(entries)
+        Ok(read)
     }
 
     /// Writes the table whole and removes the journal.
     fn finish(&self, out: &Path, table: &Table) -> Result<(), RunError> {
-        let disk = self.environment.disk.as_ref();
-        let io = |source| FolderError::Io { action: "write", path: out.to_owned(), source };
-        let text = serde_json::to_string_pretty(table).map_err(|error| RunError::Other(error.into()))?;
-        write_whole(disk, out, format!("{text}\n").as_bytes()).map_err(io)?;
-        Ok(disk.remove(&self.path).map_err(io)?)
+        write_table(out, table, self.environment)?;
+        Ok(self.environment.disk.remove(&self.path).map_err(|source| self.io(source))?)
     }
 
     /// Makes a line last before the next entry is measured.
-    fn append(&self, value: &impl serde::Serialize) -> Result<(), RunError> {
+    fn append(&self, value: &impl Serialize) -> Result<(), RunError> {
         let line = serde_json::to_string(value).map_err(|error| RunError::Other(error.into()))?;
         let disk = &self.environment.disk;
         let written = disk.append(&self.path, format!("{line}\n").as_bytes()).and_then(|()| disk.sync(&self.path));

@@ -62,6 +62,8 @@ pub enum BudgetError {
 pub enum Resource {
     /// Time of one run of the deployed network, in milliseconds.
     Latency,
+    /// The same on another device, predicted by its table.
+    Target,
     /// Multiply-accumulates of one image.
     Macs,
     /// Trainable parameters.
@@ -85,7 +87,7 @@ impl Resource {
 
     fn rounded(self, value: f64, round: fn(f64) -> f64) -> String {
         let scales: &[(f64, &str)] = match self {
-            Self::Latency => &[(1.0, "ms"), (1e-3, "us")],
+            Self::Latency | Self::Target => &[(1.0, "ms"), (1e-3, "us")],
             Self::Macs => &[(1e9, "GMAC"), (1e6, "MMAC"), (1e3, "kMAC"), (1.0, "MAC")],
             Self::Params => &[(1e6, "Mparam"), (1e3, "kparam"), (1.0, "param")],
             Self::Bytes => &[(1e6, "MB"), (1e3, "kB"), (1.0, "B")],
@@ -101,6 +103,7 @@ impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Latency => "latency",
+            Self::Target => "latency predicted for the target",
             Self::Macs => "MACs",
             Self::Params => "parameters",
             Self::Bytes => "bytes of weights",

@@ -2,7 +2,9 @@
 
 use crate::scene::Scene;
 use netadapt::latency::{Entry, Spread, Table};
-use netadapt::run::{self, Config, Environment, RunError, Stop, TableRequest, build_table, read_table};
+use netadapt::run::{
+    self, Config, Environment, RunError, Stop, TableRequest, TargetTable, build_table, fit_table, read_table,
+};
 use netadapt::space::{Operation, OperationKind};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -56,7 +58,8 @@ fn a_build_that_is_stopped_again_and_again_measures_each_operation_once() {
     };
     assert!(stops > 2 && !journal.exists());
     assert_eq!(read_table(&request.out).unwrap(), built.table);
-    assert_eq!(built.measured + 7 * stops, built.table.all().count());
+    assert_eq!(built.measured + 7 * stops, built.table.all().count() + built.table.networks.len());
+    assert_eq!(built.table.networks.len(), 10);
     assert!(built.table.all().all(|entry| entry.ms.count >= 5 && entry.ms.median > 0.0));
 
     // The device's own clock runs within what the wall's shows.
@@ -150,8 +153,10 @@ fn a_killed_build_goes_on() {
     assert!(end.status.success(), "{}", String::from_utf8_lossy(&end.stderr));
     let table = read_table(&out).unwrap();
     for line in before.lines().skip(1) {
-        let entry: Entry = serde_json::from_str(line).unwrap();
-        assert_eq!(table.entry(&entry.operation), Some(&entry));
+        match serde_json::from_str::<Entry>(line) {
+            Ok(entry) => assert_eq!(table.entry(&entry.operation), Some(&entry)),
+            Err(_) => assert!(table.networks.contains(&serde_json::from_str(line).unwrap())),
+        }
     }
     let events = String::from_utf8(end.stdout).unwrap();
     let last: serde_json::Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
@@ -278,4 +283,91 @@ fn a_search_keeps_to_the_step_that_is_given() {
         let error = run::search(&scene.config("wrong", "60%MAC"), environment(Stop::default()), &mut ()).unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().contains("width_step"), "{error}");
     }
+}
+
+/// The table of a device on which depthwise operations take ten times as long, and all others twice.
+fn of_another_device(table: &Table) -> Table {
+    let mut other = table.clone();
+    other.origin.adapter.name = "Another Device".into();
+    for entry in other.entries.iter_mut().chain(&mut other.beside) {
+        let factor = if entry.operation.kind == OperationKind::Depthwise { 10.0 } else { 2.0 };
+        entry.ms = entry.ms.scaled(factor);
+    }
+    other.networks.clear();
+    other
+}
+
+#[test]
+fn the_table_of_another_device_is_fitted_to_this_one() {
+    let scene = Scene::new();
+    let built = build_table(&request(&scene, "table.json"), &environment(Stop::default()), &mut ()).unwrap().table;
+    let (other, request) = (scene.path("other.json"), request(&scene, "fitted.json"));
+    write(&other, &of_another_device(&built));
+    let fitted = fit_table(&other, &request, 12, &environment(Stop::default()), &mut ()).unwrap();
+    assert_eq!(read_table(&request.out).unwrap(), fitted);
+    let about = fitted.fitted.as_ref().expect("it says what it is");
+    assert!(about.from.contains("Another Device") && about.networks == 12 && fitted.networks.len() == 12);
+    assert!(fitted.clock().contains("not measured"), "{}", fitted.clock());
+    // What took twice as long there takes less here.
+    let error = |table: &Table| {
+        let of = |entry: &Entry| (entry.ms.median / built.entry(&entry.operation).unwrap().ms.median).ln().abs();
+        Spread::of(&table.entries.iter().map(of).collect::<Vec<_>>()).median
+    };
+    assert!(error(&fitted) < error(&of_another_device(&built)), "{}", error(&fitted));
+    // It is one of this device: searches take it.
+    let config = Config { latency: Some(request.out.clone()), ..scene.config("run", "90%MAC") };
+    let stopped = run::search(&config, environment(Stop::at(0)), &mut ());
+    assert!(matches!(stopped, Err(RunError::Stopped { .. })), "{stopped:?}");
+
+    let mut less = of_another_device(&built);
+    less.entries.truncate(3);
+    write(&other, &less);
+    let error = fit_table(&other, &request, 12, &environment(Stop::default()), &mut ()).unwrap_err();
+    assert!(error.exit_code() == 2 && error.to_string().contains("every operation"), "{error}");
+    assert_eq!(read_table(&request.out).unwrap(), fitted, "what is there stays");
+    let few = Command::new(env!("CARGO_BIN_EXE_netadapt"))
+        .args(["latency", "fit", "t.json", &scene.space, "--networks", "4"])
+        .output()
+        .expect("the program starts");
+    assert_eq!(few.status.code(), Some(2));
+}
+
+#[test]
+fn a_search_for_another_device_keeps_to_what_its_table_predicts() {
+    let scene = Scene::new();
+    let built = build_table(&request(&scene, "table.json"), &environment(Stop::default()), &mut ()).unwrap().table;
+    let path = scene.path("other.json");
+    write(&path, &of_another_device(&built));
+    let config = |name: &str, budget: &str| Config {
+        target: Some(TargetTable::open(&path).unwrap()),
+        epochs: Some(1),
+        final_epochs: Some(1),
+        ..scene.config(name, budget)
+    };
+    let run = config("run", "60%");
+    let result = run::search(&run, environment(Stop::default()), &mut ()).unwrap();
+    assert_eq!(result.target.as_ref().map(|device| device.name.as_str()), Some("Another Device"));
+    let (initial, found) = (result.initial.target_ms.unwrap(), &result.networks[0]);
+    assert!(found.target_ms.unwrap() <= 0.6 * initial, "{found:?}, {initial}");
+    assert!(found.budget.resource.contains("predicted") && found.budget.latency_ms.is_none());
+    let net = netadapt::space::Space::open(&scene.space).unwrap().supernet(12, 1, 2);
+    let table = read_table(&path).unwrap();
+    assert!((initial - table.network_ms(&net, &net.full()).unwrap()).abs() < 1e-9 * initial);
+    let page = std::fs::read_to_string(run.out.join("report.html")).unwrap();
+    assert!(page.contains("predicted for the target"));
+
+    // Out of reach there, whatever it takes here.
+    let error = run::search(&config("far", "0.001us"), environment(Stop::default()), &mut ()).unwrap_err();
+    assert!(error.exit_code() == 3 && error.to_string().contains("out of reach"), "{error}");
+    // Another table is another run.
+    let stopped = config("stopped", "60%");
+    run::search(&stopped, environment(Stop::at(3)), &mut ()).unwrap_err();
+    write(&path, &built);
+    let error = run::resume(&stopped.out, environment(Stop::default()), &mut ()).unwrap_err();
+    assert!(error.to_string().contains("--target"), "{error}");
+    let mut less = built;
+    less.entries.truncate(3);
+    write(&path, &less);
+    let error = run::search(&config("less", "60%"), environment(Stop::default()), &mut ()).unwrap_err();
+    assert!(error.exit_code() == 2 && error.to_string().contains("another space or size"), "{error}");
 }

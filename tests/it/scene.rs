@@ -79,6 +79,7 @@ impl Scene {
             from: None,
             replay: None,
             latency: None,
+            target: None,
             init_from: None,
             max_bad: 0.01,
             threads: 2,

@@ -57,7 +57,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     say!("{}", built.table.origin.adapter);
-    say!("table: {path}, {entries} operations, {} of them measured now", built.measured);
+    let networks = built.table.networks.len();
+    say!("table: {path}, {entries} operations and {networks} whole networks, {} of all measured now", built.measured);
     say!("use it: netadapt search DATA --latency {path} ...");
     Ok(())
 }

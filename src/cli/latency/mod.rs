@@ -3,6 +3,7 @@
 mod build; // latency build
 mod check; // latency check
 mod compare; // latency compare
+mod fit; // latency fit
 mod show; // latency show
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,8 @@ enum Command {
     Check(check::Args),
     /// Say whether two devices rank the networks of a space alike.
     Compare(compare::Args),
+    /// Map the table of another device to this one by a few networks that are measured here.
+    Fit(fit::Args),
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
@@ -46,5 +49,6 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         Command::Show(args) => show::run(args),
         Command::Check(args) => check::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Fit(args) => fit::run(args),
     }
 }

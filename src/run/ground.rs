@@ -1,0 +1,61 @@
+//! A space on a device, without images: what tables are measured with.
+
+use super::cost::effort;
+use super::environment::Environment;
+use super::error::RunError;
+use super::events::Listener;
+use super::table::TableRequest;
+use super::variants;
+use crate::gpu::Gpu;
+use crate::graph::{Deployed, initial_weights, lower};
+use crate::kernels::Tuning;
+use crate::latency::Meter;
+use crate::space::{Arch, Space, Supernet};
+use std::cell::OnceCell;
+
+/// A request's space, as a network on its device.
+pub(super) struct Ground {
+    pub(super) space: Space,
+    pub(super) net: Supernet,
+    pub(super) gpu: Gpu,
+    pub(super) tuning: Tuning,
+    pub(super) batch: u32,
+}
+
+impl Ground {
+    pub(super) fn new(
+        request: &TableRequest,
+        environment: &Environment,
+        listener: &mut dyn Listener,
+    ) -> Result<Self, RunError> {
+        let space = Space::open(&request.space)?;
+        let size = request.size.unwrap_or(space.size);
+        space.validate_size(&request.space, size)?;
+        let net = space.supernet(size, request.channels, request.classes);
+        let gpu = (environment.open)(request.device)?;
+        let tuning = variants::for_device(&gpu, environment, listener);
+        let batch = request.batch.unwrap_or(space.search.latency_batch);
+        Ok(Self { space, net, gpu, tuning, batch })
+    }
+
+    /// The latency of a whole network in ms; `meter` is made at its first use, with the initial network as reference.
+    pub(super) fn measure(&self, meter: &OnceCell<Meter>, arch: &Arch) -> Result<f64, RunError> {
+        let meter = match meter.get() {
+            Some(meter) => meter,
+            None => {
+                let reference = self.deployed(&self.net.full())?.into_program();
+                let (made, _) = Meter::new(&self.gpu, reference, effort(&self.space))?;
+                meter.get_or_init(|| made)
+            }
+        };
+        Ok(meter.measure(self.deployed(arch)?.program())?.median_ms)
+    }
+
+    /// With weights that no training has changed: their values do not matter for the time.
+    fn deployed(&self, arch: &Arch) -> Result<Deployed, RunError> {
+        let Self { net, gpu, tuning, batch, .. } = self;
+        let (whole, graph) = (lower(net, &net.full()), lower(net, arch));
+        let weights = initial_weights(&whole, 0).prefix(&whole, &graph);
+        Ok(Deployed::new(gpu, &graph, &weights, &net.shapes(arch), tuning, *batch)?)
+    }
+}

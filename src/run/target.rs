@@ -1,0 +1,67 @@
+//! A search for another device: its latency table predicts there what cannot be measured here.
+
+use super::error::RunError;
+use super::table::{read_table, read_text};
+use crate::digest::sha256;
+use crate::gpu::Adapter;
+use crate::latency::{Correction, Table};
+use crate::space::{Arch, Supernet};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The table of another device as it was when the run was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetTable {
+    /// The file.
+    pub path: PathBuf,
+    /// Its SHA-256.
+    pub sha256: String,
+}
+
+impl TargetTable {
+    /// The file as it is now.
+    ///
+    /// # Errors
+    /// `RunError::Table` for a file that is no latency table.
+    pub fn open(path: &Path) -> Result<Self, RunError> {
+        read_table(path)?;
+        Ok(Self { path: path.to_owned(), sha256: sha256(read_text(path)?.as_bytes()) })
+    }
+
+    /// The table, which must be the one that it was and hold every operation of `net`.
+    pub(super) fn read(&self, net: &Supernet) -> Result<Target, RunError> {
+        let text = read_text(&self.path)?;
+        if sha256(text.as_bytes()) != self.sha256 {
+            let changes = format!("{} has another SHA-256", self.path.display());
+            return Err(RunError::Changed { what: "the table of --target", changes });
+        }
+        let table = read_table(&self.path)?;
+        if let Some(missing) = table.lacks(net) {
+            let problem = format!("has no time of {missing}: it is of another space or size");
+            return Err(RunError::Table { path: self.path.clone(), problem });
+        }
+        let correction = table.correction(net);
+        Ok(Target { table, correction })
+    }
+}
+
+/// What the table of the other device says.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) table: Table,
+    correction: Correction,
+}
+
+impl Target {
+    /// The other device.
+    pub(super) fn device(&self) -> &Adapter {
+        &self.table.origin.adapter
+    }
+
+    /// Predicted milliseconds of a network there.
+    pub(super) fn predict(&self, net: &Supernet, arch: &Arch) -> f64 {
+        let sum = self.table.network_ms(net, arch).expect("the table has every operation of the space");
+        self.correction.predict(sum, net.operations(arch).len())
+    }
+}

@@ -4,7 +4,6 @@
 //! stranger leads nowhere else.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::DataError;
 use super::folder::Found;
 use super::scan::{Entry, Scan};
+use crate::disk::read_at_most;
 
 /// The version that is written and read.
 pub const VERSION: u32 = 1;
@@ -112,10 +112,10 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 pub(super) fn find(path: &Path) -> Result<Found, DataError> {
     let refused = |problem| DataError::Manifest { path: path.to_owned(), problem };
     let unread = |source| DataError::Read { path: path.to_owned(), source };
-    if fs::metadata(path).map_err(unread)?.len() > MAX_BYTES {
+    let Some(bytes) = read_at_most(path, MAX_BYTES).map_err(unread)? else {
         return Err(refused(format!("is larger than {} MiB", MAX_BYTES >> 20)));
-    }
-    let manifest = Manifest::parse(&fs::read(path).map_err(unread)?).map_err(refused)?;
+    };
+    let manifest = Manifest::parse(&bytes).map_err(refused)?;
     let folder = folder_of(path);
     let root: PathBuf = if manifest.root.is_empty() { folder.to_owned() } else { folder.join(&manifest.root) };
     let mut scan = Scan::new(&root)?;

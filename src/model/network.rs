@@ -3,10 +3,9 @@
 use super::architecture::{Architecture, ArchitectureError};
 use super::weights::{WeightsError, from_safetensors};
 use crate::data::DataError;
+use crate::disk::read_at_most;
 use crate::graph::{Graph, NetworkError, Weights, lower};
 use crate::space::{Arch, LayerShape, Supernet};
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The file of an architecture.
@@ -134,18 +133,11 @@ impl Network {
 /// A whole file of at most `limit` bytes.
 ///
 /// # Errors
-/// `ModelError::Read`, or `ModelError::Size` for a larger file, of which no more than that is read.
+/// `ModelError::Read`, or `ModelError::Size` for a larger file, of which nothing is kept.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelError> {
     let failed = |source| ModelError::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
-    let size = file.metadata().map_err(failed)?.len();
-    let mut bytes = Vec::with_capacity(size.min(limit) as usize);
-    // The size is looked at after reading too: a pipe has none.
-    file.by_ref().take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
-    let size = size.max(bytes.len() as u64);
-    if size > limit {
-        let limit = format!("at most {limit} are read");
-        return Err(ModelError::Size { path: path.to_owned(), bytes: size, limit });
-    }
-    Ok(bytes)
+    read_at_most(path, limit).map_err(failed)?.ok_or_else(|| {
+        let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len()).max(limit + 1);
+        ModelError::Size { path: path.to_owned(), bytes, limit: format!("at most {limit} are read") }
+    })
 }

@@ -2,7 +2,7 @@
 //!
 //! A disk that is full is waited for, as long as `Patience` says.
 
-use crate::disk::{Disk, write_whole};
+use crate::disk::{Disk, read_at_most, write_whole};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -207,11 +207,8 @@ impl Folder {
     pub fn read(&self, name: &str) -> Result<Vec<u8>, FolderError> {
         let path = self.path.join(name);
         let read = |source| FolderError::Io { action: "read", path: path.clone(), source };
-        let bytes = fs::metadata(&path).map_err(read)?.len();
-        if bytes > MOST_BYTES {
-            return Err(self.damaged(name, format!("it has {bytes} bytes")));
-        }
-        fs::read(&path).map_err(read)
+        let bytes = read_at_most(&path, MOST_BYTES).map_err(read)?;
+        bytes.ok_or_else(|| self.damaged(name, format!("it has more than {MOST_BYTES} bytes")))
     }
 
     /// Reads a file of JSON.

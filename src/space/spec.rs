@@ -22,6 +22,7 @@ use super::shape::strided;
 use super::supernet::{Activation, Input, Layer, LayerKind, Supernet};
 use super::{GRID, round_up};
 use crate::data::Augment;
+use crate::disk::read_at_most;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -200,10 +201,9 @@ impl Space {
         }
         let path = Path::new(name);
         let read = |path: &Path| {
-            if std::fs::metadata(path)?.len() > MAX_FILE_BYTES {
-                return Err(std::io::Error::other("a space file of more than 1 MiB"));
-            }
-            std::fs::read_to_string(path)
+            let bytes = read_at_most(path, MAX_FILE_BYTES)?
+                .ok_or_else(|| std::io::Error::other("a space file of more than 1 MiB"))?;
+            String::from_utf8(bytes).map_err(std::io::Error::other)
         };
         match read(path) {
             Ok(text) => Self::parse(name, &text),

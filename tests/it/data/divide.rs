@@ -209,6 +209,9 @@ fn manifests_that_lead_outside_or_make_no_sense_are_refused() {
     unknown["more"] = json!(1);
     assert!(said(unknown.to_string().as_bytes()).contains("unknown field"));
     assert!(said(b"").contains("cannot be read"));
+    let large = folder.file("photos.json", b"{}");
+    fs::OpenOptions::new().write(true).open(&large).unwrap().set_len(257 << 20).unwrap();
+    assert!(open(&large, &OPTIONS).unwrap_err().to_string().contains("larger than 256 MiB"));
     // A file that is not there is a bad file like any other.
     let mut gone = good.clone();
     gone["train"]["dog"][0] = json!("dog/gone.png");

@@ -1,8 +1,10 @@
 //! A run with somebody at the terminal: progress, Ctrl-C, a full disk.
 
 use super::terminal::{Progress, duration, print_result};
+use crate::gpu::Gpu;
+use crate::kernels::Tuning;
 use crate::run::{Environment, Event, Listener, RunError, RunResult, Stop};
-use crate::tune::cache_folder;
+use crate::tune::{cache_folder, chosen};
 use clap::builder::FalseyValueParser;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,6 +38,15 @@ pub(super) struct NoTune {
     /// Take the usual tile sizes of kernels, not those that `netadapt-bench tune` kept for this device.
     #[arg(long, global = true)]
     pub(super) no_tune: bool,
+}
+
+impl NoTune {
+    /// The device's tile sizes: those that were kept for it, unless they are not wanted; said on stderr.
+    pub(super) fn tuning(&self, gpu: &Gpu) -> Tuning {
+        let (tuning, remark) = chosen(cache_folder().filter(|_| !self.no_tune).as_deref(), gpu);
+        remark.iter().for_each(|text| eprintln!("{text}"));
+        tuning
+    }
 }
 
 /// Seconds between two tries to write to a full disk.

@@ -1,5 +1,6 @@
 //! `netadapt doctor`: what may go wrong on this machine.
 
+use super::attended::NoTune;
 use crate::doctor::{Question, Report, examine};
 use crate::gpu::{Gpu, Options};
 use crate::run::RunError;
@@ -15,6 +16,8 @@ pub(super) struct Args {
     /// Device, by its number in `netadapt devices`.
     #[arg(long, env = "NETADAPT_DEVICE")]
     device: Option<usize>,
+    #[command(flatten)]
+    tune: NoTune,
     /// Preset or file of the search space whose training is tried.
     #[arg(long, default_value = "tiny")]
     preset: String,
@@ -34,7 +37,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let size = args.size.unwrap_or(space.size);
     space.validate_size(&args.preset, size).map_err(RunError::from)?;
     let gpu = Gpu::open(Options { device: args.device, portable: false }).map_err(RunError::from)?;
-    let question = Question { name: &args.preset, space: &space, size, folder: &args.folder, seconds: args.seconds };
+    let tuning = args.tune.tuning(&gpu);
+    let (folder, seconds) = (args.folder.as_path(), args.seconds);
+    let question = Question { name: &args.preset, space: &space, size, tuning, folder, seconds };
     let mut tell = |what: &str| {
         if !args.json {
             eprintln!("looking at {what}");

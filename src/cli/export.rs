@@ -1,21 +1,18 @@
 //! `netadapt export`.
 
+use super::attended::NoTune;
 use super::runtime::{Runtime, cross_check};
 use super::stored::{coded, facts, network_folder};
-use crate::data::{self, Images};
 use crate::export::{self, HalfCost, OnnxOptions, Options, Report};
 use crate::gpu::{self, Gpu};
 use crate::graph::Weights;
 use crate::kernels::Tuning;
 use crate::model::{Network, WeightType, rounded};
-use crate::run::{self, RunError, threads};
+use crate::run::{self, RunError};
 use crate::search::Goal;
 use crate::train::evaluate;
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
-
-/// Decoded images kept in memory at most.
-const CACHE_BYTES: usize = 256 << 20;
 
 /// Options of `netadapt export`.
 #[derive(Debug, clap::Args)]
@@ -52,6 +49,8 @@ pub(super) struct Args {
     /// Device of the golden samples, by its number in `netadapt devices`.
     #[arg(long, env = "NETADAPT_DEVICE")]
     device: Option<usize>,
+    #[command(flatten)]
+    tune: NoTune,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -117,13 +116,16 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let gpu = Gpu::open(gpu::Options { device: args.device, portable: false }).map_err(RunError::from)?;
     let out = args.out.unwrap_or_else(|| folder.join("export"));
     let mut facts = facts(&folder);
-    if weights == WeightType::F16 {
-        facts.half = Some(half_cost(&gpu, &network, &folder, args.data.as_deref())?);
-    }
-    if let Some(runtime) = args.cross_check {
-        let batch = args.batch.0.unwrap_or(1);
-        let onnx = export::onnx_file(&network, options.onnx, weights);
-        facts.cross_check = Some(cross_check(runtime, &gpu, &network, &onnx, batch)?);
+    if weights == WeightType::F16 || args.cross_check.is_some() {
+        let tuning = args.tune.tuning(&gpu);
+        if weights == WeightType::F16 {
+            facts.half = Some(half_cost(&gpu, &tuning, &network, &folder, args.data.as_deref())?);
+        }
+        if let Some(runtime) = args.cross_check {
+            let batch = args.batch.0.unwrap_or(1);
+            let onnx = export::onnx_file(&network, options.onnx, weights);
+            facts.cross_check = Some(cross_check(runtime, &gpu, &tuning, &network, (onnx.as_slice(), batch))?);
+        }
     }
     let report = export::write(&gpu, network, &facts, &options, &out).map_err(coded)?;
     say!("{} is written", out.display());
@@ -134,29 +136,18 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// What rounding the weights to f16 costs on the test images of the network's run, or on those in `data`.
-fn half_cost(gpu: &Gpu, network: &Network, folder: &Path, data: Option<&Path>) -> anyhow::Result<HalfCost> {
-    let architecture = &network.architecture;
-    let run = run::source(&folder.join("../..")).ok().map(|source| source.config);
-    let Some(root) = data.or(run.as_ref().map(|config| config.data.as_path())) else {
-        anyhow::bail!(
-            "{} is no run's, so there are no test images to measure f16 on; name them with --data",
-            folder.display()
-        );
-    };
-    let (seed, max_bad) = run.as_ref().map_or((0, 0.0), |config| (config.seed, config.max_bad));
-    let holdout = architecture.space.search.holdout_images as usize;
-    let mut dataset = data::open(root, &data::Options { seed, holdout, max_bad }).map_err(RunError::from)?;
-    anyhow::ensure!(dataset.classes == architecture.classes, "{} has other classes than the network", root.display());
-    let format = data::Format { size: architecture.size, channels: architecture.channels };
-    let (images, bad) =
-        Images::load_usable(&dataset.test, format, threads(), CACHE_BYTES, &|_, _| ()).map_err(RunError::from)?;
-    dataset.leave_out(bad).map_err(RunError::from)?;
-    let (shapes, tuning) = (network.shapes(), Tuning::for_adapter(gpu.adapter()));
-    let on = |weights: &Weights| {
-        evaluate(gpu, &network.graph, &shapes, weights, &images, &architecture.normalisation, &tuning)
-    };
-    let full = on(&network.weights).map_err(RunError::from)?;
-    let half = on(&rounded(&network.graph, &network.weights)).map_err(RunError::from)?;
+fn half_cost(
+    gpu: &Gpu,
+    tuning: &Tuning,
+    network: &Network,
+    folder: &Path,
+    data: Option<&Path>,
+) -> Result<HalfCost, RunError> {
+    let images = run::test_images(&folder.join("../.."), data, &network.architecture)?;
+    let (shapes, normalisation) = (network.shapes(), &network.architecture.normalisation);
+    let on = |weights: &Weights| evaluate(gpu, &network.graph, &shapes, weights, &images, normalisation, tuning);
+    let full = on(&network.weights)?;
+    let half = on(&rounded(&network.graph, &network.weights))?;
     let changed = full.predicted.iter().zip(&half.predicted).filter(|(a, b)| a != b).count();
     Ok(HalfCost { half: half.accuracy, full: full.accuracy, changed, images: images.len() })
 }

@@ -1,9 +1,10 @@
 //! `netadapt predict`.
 
+use super::attended::NoTune;
 use super::stored::{coded, network_folder};
 use crate::data::{BadFile, BadFiles, DataError, image_files};
 use crate::gpu::{Gpu, Options};
-use crate::model::{Model, ModelError, Prediction};
+use crate::model::{Model, ModelError, Network, Prediction};
 use crate::run::RunError;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,8 @@ pub(super) struct Args {
     /// Device, by its number in `netadapt devices`.
     #[arg(long, env = "NETADAPT_DEVICE")]
     device: Option<usize>,
+    #[command(flatten)]
+    tune: NoTune,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
@@ -36,7 +39,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     let gpu = Gpu::open(Options { device: args.device, portable: false }).map_err(RunError::from)?;
-    let model = Model::open(&gpu, &folder).map_err(coded)?;
+    let network = Network::open(&folder).map_err(coded)?;
+    let model = Model::tuned(&gpu, network, &args.tune.tuning(&gpu)).map_err(coded)?;
     let mut bad: Vec<BadFile> = Vec::new();
     for path in &paths {
         match model.predict(path) {

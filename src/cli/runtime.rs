@@ -32,16 +32,16 @@ struct Timed {
     median_ms: f64,
 }
 
-/// Times `network` here and its file `onnx` there, one after the other, in batches of `batch`.
+/// Times `network` here with these tile sizes and its file `onnx` there, one after the other, in batches of `batch`.
 ///
 /// # Errors
 /// Where there is no such Python, or it says why it cannot; `RunError` where the device fails.
 pub(super) fn cross_check(
     Runtime::Onnxruntime: Runtime,
     gpu: &Gpu,
+    tuning: &Tuning,
     network: &Network,
-    onnx: &[u8],
-    batch: u32,
+    (onnx, batch): (&[u8], u32),
 ) -> anyhow::Result<CrossCheck> {
     let path = std::env::temp_dir().join(format!("netadapt-{}.onnx", std::process::id()));
     std::fs::write(&path, onnx).with_context(|| format!("cannot write {}", path.display()))?;
@@ -49,8 +49,7 @@ pub(super) fn cross_check(
     // Nothing is lost by a file that stays in a folder for such files.
     let _ = std::fs::remove_file(&path);
     let Timed { runtime, median_ms } = timed?;
-    let tuning = Tuning::for_adapter(gpu.adapter());
-    let deployed = Deployed::new(gpu, &network.graph, &network.weights, &network.shapes(), &tuning, batch);
+    let deployed = Deployed::new(gpu, &network.graph, &network.weights, &network.shapes(), tuning, batch);
     let program = deployed.map_err(RunError::from)?.into_program();
     let here = alternate(gpu, &[&program], SECONDS).map_err(RunError::from)?[0];
     let device = format!("{} ({})", gpu.adapter().name, gpu.adapter().driver);

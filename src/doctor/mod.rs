@@ -30,6 +30,8 @@ pub struct Question<'a> {
     pub space: &'a Space,
     /// Pixels a side.
     pub size: u32,
+    /// Tile sizes that runs would have.
+    pub tuning: Tuning,
     /// Folder that runs would be written to.
     pub folder: &'a Path,
     /// Seconds that the device is watched for.
@@ -61,7 +63,7 @@ pub struct Report {
 /// Where the device or the network fails in a way that leaves nothing to look at. A kernel that is wrong, too little
 /// memory and a folder that cannot be written to are part of the report.
 pub fn examine(gpu: &Gpu, question: &Question<'_>, tell: &mut dyn FnMut(&str)) -> Result<Report, NetworkError> {
-    let tuning = Tuning::for_adapter(gpu.adapter());
+    let tuning = question.tuning;
     tell("each kernel against its reference");
     let kernels = kernels::examine(gpu, tuning)?;
     tell("memory");

@@ -36,9 +36,16 @@ impl Model {
     /// # Errors
     /// `ModelError::Network` where the device cannot hold or run it.
     pub fn new(gpu: &Gpu, network: Network) -> Result<Self, ModelError> {
-        let tuning = Tuning::for_adapter(gpu.adapter());
+        Self::tuned(gpu, network, &Tuning::for_adapter(gpu.adapter()))
+    }
+
+    /// `network` on `gpu`, its kernels with these tile sizes instead of the usual ones.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub fn tuned(gpu: &Gpu, network: Network, tuning: &Tuning) -> Result<Self, ModelError> {
         let Network { graph, weights, .. } = &network;
-        let deployed = Deployed::new(gpu, graph, weights, &network.shapes(), &tuning, 1)?;
+        let deployed = Deployed::new(gpu, graph, weights, &network.shapes(), tuning, 1)?;
         Ok(Self { network, deployed })
     }
 

@@ -4,6 +4,7 @@
 
 mod config; // what a run was asked to do
 mod environment; // device, disk, a wish to stop
+mod images; // images of its data set, bad files left out
 mod prepare; // device, images, super-network
 mod variants; // tile sizes of the kernels
 pub(crate) mod origin; // what it was started with, for one that goes on
@@ -37,6 +38,7 @@ pub use environment::{Environment, OpenDevice};
 pub use error::RunError;
 pub use events::{Event, Listener, Phase};
 pub use folder::{Folder, FolderError, Patience};
+pub use images::test_images;
 pub use initial::InitialWeights;
 pub use origin::{Source, source};
 pub(crate) use page::date;

@@ -4,6 +4,7 @@ use super::config::{Config, TeacherKind};
 use super::environment::Environment;
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
+use super::images;
 use super::origin::{Env, source};
 use super::target::Target;
 use super::variants;
@@ -38,9 +39,6 @@ const STEPS_IN_FLIGHT: u64 = 4;
 
 /// The share of a target that is the teacher's where one is asked for and the space has none: half of it.
 const TAUGHT: f32 = 0.5;
-
-/// Decoded images kept in memory at most; what is over is decoded again each time.
-const CACHE_BYTES: usize = 768 << 20;
 
 /// The space with the changes that the configuration makes.
 pub(super) fn space(config: &Config) -> Result<(Space, u32), RunError> {
@@ -86,9 +84,8 @@ pub(super) fn prepare(
         let text = format!("{} is a software adapter: latencies are this processor's, not a GPU's", gpu.adapter());
         listener.event(&Event::Note { text });
     }
-    let holdout = space.search.holdout_images as usize;
-    let options = data::Options { seed: config.seed, holdout, max_bad: config.max_bad };
-    let mut dataset = data::open(&config.data, &options)?;
+    let origin = images::Origin { data: &config.data, seed: config.seed, max_bad: config.max_bad };
+    let mut dataset = origin.open(&space)?;
     let channels = data::detect_channels(&dataset);
     let format = Format { size, channels };
 
@@ -101,7 +98,7 @@ pub(super) fn prepare(
         let progress = |done: usize, _: usize| {
             listener.borrow_mut().event(&Event::Progress { done: (before + done) as f64, all });
         };
-        let (images, spoilt) = Images::load_usable(samples, format, config.threads, CACHE_BYTES, &progress)?;
+        let (images, spoilt) = images::load(samples, format, config.threads, &progress)?;
         before += samples.len();
         bad.extend(spoilt);
         Ok(Arc::new(images))

@@ -7,7 +7,7 @@ use super::events::{Event, Listener};
 use super::origin::env_beside;
 use crate::gpu::Gpu;
 use crate::kernels::Tuning;
-use crate::tune::{Found, find};
+use crate::tune::chosen;
 use std::path::Path;
 
 /// Those of the run that is replayed, or those for the device.
@@ -28,23 +28,8 @@ pub(super) fn of_new_run(
 
 /// Those that were found by measuring this device, or else the usual ones.
 pub(super) fn for_device(gpu: &Gpu, environment: &Environment, listener: &mut dyn Listener) -> Tuning {
-    let usual = Tuning::for_adapter(gpu.adapter());
-    let Some(folder) = &environment.tunings else { return usual };
-    let (tuning, text) = match find(folder, gpu) {
-        Found::Nothing => return usual,
-        Found::Tuned(tuned, path) => {
-            (tuned.tuning, format!("tile sizes as tuned on {}, kept in {}", tuned.date, path.display()))
-        }
-        Found::Unusable(path, reason) => (
-            usual,
-            format!(
-                "{} is no tuning of this device: {reason}; taking the usual tile sizes, `netadapt-bench tune` measures \
-                 them again",
-                path.display()
-            ),
-        ),
-    };
-    listener.event(&Event::Note { text });
+    let (tuning, remark) = chosen(environment.tunings.as_deref(), gpu);
+    remark.into_iter().for_each(|text| listener.event(&Event::Note { text }));
     tuning
 }
 

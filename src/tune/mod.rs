@@ -9,4 +9,4 @@ mod store; // what was found, in a file
 
 pub use knob::Knob;
 pub use pass::{Trial, measure};
-pub use store::{Found, Tuned, cache_folder, find, keep};
+pub use store::{Found, Tuned, cache_folder, chosen, find, keep};

@@ -111,6 +111,26 @@ pub fn find(folder: &Path, gpu: &Gpu) -> Found {
     }
 }
 
+/// The tile sizes to run this device's kernels with: those kept below `folder`, else the usual ones; and what there is to
+/// say of that.
+pub fn chosen(folder: Option<&Path>, gpu: &Gpu) -> (Tuning, Option<String>) {
+    let usual = Tuning::for_adapter(gpu.adapter());
+    match folder.map_or(Found::Nothing, |folder| find(folder, gpu)) {
+        Found::Nothing => (usual, None),
+        Found::Tuned(tuned, path) => {
+            (tuned.tuning, Some(format!("tile sizes as tuned on {}, kept in {}", tuned.date, path.display())))
+        }
+        Found::Unusable(path, reason) => {
+            let text = format!(
+                "{} is no tuning of this device: {reason}; taking the usual tile sizes, `netadapt-bench tune` measures \
+                 them again",
+                path.display()
+            );
+            (usual, Some(text))
+        }
+    }
+}
+
 /// Keeps it below `folder`, in the place of what was there for the same device; the file's path.
 ///
 /// # Errors

@@ -18,7 +18,8 @@ fn own_device() -> Gpu {
 fn report(gpu: &Gpu) -> Report {
     let folder = tempfile::tempdir().expect("a folder");
     let space = Space::open("tiny").expect("a preset");
-    let question = Question { name: "tiny", space: &space, size: 28, folder: folder.path(), seconds: 0.1 };
+    let tuning = Tuning::for_adapter(gpu.adapter());
+    let question = Question { name: "tiny", space: &space, size: 28, tuning, folder: folder.path(), seconds: 0.1 };
     examine(gpu, &question, &mut |_| ()).expect("the device works")
 }
 
@@ -135,7 +136,8 @@ fn a_device_without_memory_is_described_too() {
     gpu.refuse_allocations_after(enough.expect("some number is enough") + 64);
     let folder = tempfile::tempdir().expect("a folder");
     let space = Space::open("mobile").expect("a preset");
-    let question = Question { name: "mobile", space: &space, size: 64, folder: folder.path(), seconds: 0.1 };
+    let tuning = Tuning::for_adapter(gpu.adapter());
+    let question = Question { name: "mobile", space: &space, size: 64, tuning, folder: folder.path(), seconds: 0.1 };
     let error = examine(&gpu, &question, &mut |_| ()).expect_err("even its pace needs memory").to_string();
     assert!(error.contains("no room for"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! Tile sizes: every candidate computes the same, what is found is kept, and runs stay with what they began with.
 
+use crate::export;
 use crate::harness::{Faults, gpu, is_long, portable};
 use crate::scene::Scene;
 use netadapt::check::{Setting, checks};
@@ -179,4 +180,27 @@ fn the_program_tunes_keeps_and_shows() {
 
     let (code, _, message) = bench(&["tune", "tiles"]);
     assert!(code == Some(2) && message.contains("`tiles` is nothing to tune"), "{message}");
+}
+
+/// What runs networks without a search takes what was kept, too.
+#[test]
+fn predictions_and_the_doctor_take_what_was_kept() {
+    let run = export::run();
+    let path = |name: &str| run.path().join(name).display().to_string();
+    let own = Tuning::for_adapter(gpu().adapter());
+    let tuned = Tuned::new(gpu(), "2026-11-25".into(), Tuning { reduction: own.reduction + 1, ..own }, Vec::new());
+    keep(&SystemDisk, run.path(), &tuned).unwrap();
+    let said = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netadapt"));
+        let output = command.args(arguments).env("NETADAPT_CACHE", run.path()).output().expect("the program starts");
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stderr).expect("it prints text")
+    };
+    let (network, image) = (path("run"), path("images/large.png"));
+    for arguments in [&["predict", &network, &image][..], &["doctor", "--seconds", "0.1"]] {
+        let message = said(arguments);
+        assert!(message.contains("tile sizes as tuned on 2026-11-25"), "{arguments:?}: {message}");
+    }
+    let message = said(&["predict", &network, &image, "--no-tune"]);
+    assert!(!message.contains("tuned"), "{message}");
 }

@@ -8,7 +8,6 @@ use crate::kernels::Tuning;
 use crate::latency::{Measurement, Spread};
 use crate::model::read;
 use crate::run::{RunError, date};
-use crate::tune::{Found, cache_folder, find};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -117,20 +116,9 @@ impl Common {
         Ok(Gpu::open(Options { device: self.device, portable: false }).map_err(RunError::from)?)
     }
 
-    /// The device's tile sizes: those that were kept for it, unless they are not wanted; said on stderr.
+    /// The device's tile sizes.
     pub(super) fn tuning(&self, gpu: &Gpu) -> Tuning {
-        let usual = Tuning::for_adapter(gpu.adapter());
-        match cache_folder().filter(|_| !self.tune.no_tune).map(|folder| find(&folder, gpu)) {
-            None | Some(Found::Nothing) => usual,
-            Some(Found::Tuned(tuned, path)) => {
-                eprintln!("tile sizes as tuned on {}, kept in {}", tuned.date, path.display());
-                tuned.tuning
-            }
-            Some(Found::Unusable(path, reason)) => {
-                eprintln!("{} is no tuning of this device: {reason}; taking the usual tile sizes", path.display());
-                usual
-            }
-        }
+        self.tune.tuning(gpu)
     }
 
     /// The framework that was asked for.

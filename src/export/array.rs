@@ -153,15 +153,24 @@ impl Array {
         if [n, h, w] != [on, oh, ow] || self.len() == 0 || other.len() == 0 {
             return Err(format!("the shapes {:?} and {:?} do not fit", self.shape, other.shape));
         }
-        let images = self.values.chunks_exact(c * h * w).zip(other.values.chunks_exact(oc * h * w));
-        let values = images.flat_map(|(a, b)| a.iter().chain(b)).copied().collect();
+        let mut values = Vec::with_capacity(self.len() + other.len());
+        for (a, b) in self.values.chunks_exact(c * h * w).zip(other.values.chunks_exact(oc * h * w)) {
+            values.extend_from_slice(a);
+            values.extend_from_slice(b);
+        }
         Self::new(vec![n, c + oc, h, w], values)
     }
 
     /// `channels` more of zeros.
     pub(super) fn widen(&self, channels: usize, limit: usize) -> Result<Self, String> {
-        let [n, _, h, w] = self.image()?;
-        self.concat(&filled([n, channels, h, w], limit)?)
+        let [n, c, h, w] = self.image()?;
+        let wide = c.checked_add(channels).filter(|_| self.len() > 0);
+        let wide = wide.ok_or_else(|| format!("{channels} channels more do not fit {:?}", self.shape))?;
+        let mut y = filled([n, wide, h, w], limit)?;
+        for (to, from) in y.values.chunks_exact_mut(wide * h * w).zip(self.values.chunks_exact(c * h * w)) {
+            to[..from.len()].copy_from_slice(from);
+        }
+        Ok(y)
     }
 }
 

@@ -9,10 +9,11 @@ use super::onnx::{LOGITS, PIXELS};
 use super::proto::{AttributeProto, ModelProto, NodeProto, TensorProto};
 use half::f16;
 use prost::Message;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// The values of all arrays that are alive at most: 128 MiB.
-const MAX_VALUES: usize = 1 << 24;
+/// The values of all arrays that are alive at most, and of one that is being made: 64 MiB each.
+const MAX_VALUES: usize = 1 << 23;
 
 /// Whether this is an ONNX model that gives logits of a grey image of 8 x 8 pixels, for `formats`.
 pub(crate) fn reads_onnx(bytes: &[u8]) -> bool {
@@ -79,13 +80,13 @@ struct Operands<'a> {
     constants: &'a HashMap<&'a str, &'a TensorProto>,
 }
 
-impl Operands<'_> {
+impl<'a> Operands<'a> {
     fn run(&self) -> Result<Array, String> {
         match self.node.op_type.as_str() {
-            "Sub" => self.array(0)?.zip(&self.array(1)?, |a, b| a - b),
-            "Div" => self.array(0)?.zip(&self.array(1)?, |a, b| a / b),
-            "Mul" => self.array(0)?.zip(&self.array(1)?, |a, b| a * b),
-            "Add" => self.array(0)?.zip(&self.array(1)?, |a, b| a + b),
+            "Sub" => self.array(0)?.zip(&*self.array(1)?, |a, b| a - b),
+            "Div" => self.array(0)?.zip(&*self.array(1)?, |a, b| a / b),
+            "Mul" => self.array(0)?.zip(&*self.array(1)?, |a, b| a * b),
+            "Add" => self.array(0)?.zip(&*self.array(1)?, |a, b| a + b),
             "Relu" => Ok(self.array(0)?.map(|x| x.max(0.0))),
             "HardSwish" => Ok(self.array(0)?.map(|x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0))),
             "HardSigmoid" => {
@@ -96,12 +97,12 @@ impl Operands<'_> {
                 let [kernel, stride, pad] =
                     [("kernel_shape", 2), ("strides", 2), ("pads", 4)].map(|(name, count)| self.square(name, count));
                 let window = Window { kernel: kernel?, stride: stride?, pad: pad?, group: self.int("group")? };
-                self.array(0)?.convolve(&self.array(1)?, &self.array(2)?, window, MAX_VALUES)
+                self.array(0)?.convolve(&*self.array(1)?, &*self.array(2)?, window, MAX_VALUES)
             }
-            "Cast" if self.int("to")? == TensorProto::FLOAT as usize => self.array(0),
+            "Cast" if self.int("to")? == TensorProto::FLOAT as usize => Ok(self.array(0)?.into_owned()),
             "GlobalAveragePool" => self.array(0)?.pool(),
             "Flatten" => self.array(0)?.flatten(self.int("axis")?),
-            "Gemm" if self.int("transB")? == 1 => self.array(0)?.linear(&self.array(1)?, &self.array(2)?),
+            "Gemm" if self.int("transB")? == 1 => self.array(0)?.linear(&*self.array(1)?, &*self.array(2)?),
             "Slice" if self.integers(3)? == [1] => {
                 let (starts, ends) = (self.integers(1)?, self.integers(2)?);
                 let ([start], [end]) = (starts.as_slice(), ends.as_slice()) else {
@@ -109,7 +110,7 @@ impl Operands<'_> {
                 };
                 self.array(0)?.slice(*start, *end)
             }
-            "Concat" if self.int("axis")? == 1 => self.array(0)?.concat(&self.array(1)?),
+            "Concat" if self.int("axis")? == 1 => self.array(0)?.concat(&*self.array(1)?),
             "Pad" => match self.integers(1)?.as_slice() {
                 [0, 0, 0, 0, 0, channels, 0, 0] => self.array(0)?.widen(*channels, MAX_VALUES),
                 other => Err(format!("pads {other:?} are not those of channels at the end")),
@@ -126,10 +127,11 @@ impl Operands<'_> {
         self.node.input.get(index).map(String::as_str).ok_or_else(|| format!("input {index} is missing"))
     }
 
-    fn array(&self, index: usize) -> Result<Array, String> {
+    /// What a node before this one made, or a constant.
+    fn array(&self, index: usize) -> Result<Cow<'a, Array>, String> {
         let name = self.name(index)?;
         if let Some(value) = self.values.get(name) {
-            return Ok(value.clone());
+            return Ok(Cow::Borrowed(value));
         }
         let tensor = self.constant(name)?;
         let shape = tensor.dims.iter().map(|size| usize::try_from(*size)).collect::<Result<Vec<_>, _>>();
@@ -142,7 +144,7 @@ impl Operands<'_> {
             TensorProto::FLOAT16 => raw.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f64()).collect(),
             _ => return Err(format!("`{name}` is neither of f32 nor of f16")),
         };
-        Array::new(shape, values).map_err(|problem| format!("`{name}`: {problem}"))
+        Array::new(shape, values).map(Cow::Owned).map_err(|problem| format!("`{name}`: {problem}"))
     }
 
     fn integers(&self, index: usize) -> Result<Vec<usize>, String> {

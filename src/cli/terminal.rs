@@ -1,6 +1,6 @@
 //! Progress and results for people.
 
-use crate::run::{Event, Listener, RunResult};
+use crate::run::{Accuracy, Event, Listener, RunResult};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -97,28 +97,35 @@ pub(super) fn duration(seconds: f64) -> String {
 pub(super) fn print_result(result: &RunResult) {
     let percent = |share: Option<f64>| share.map_or("-".into(), |s| format!("{:.1} %", s * 100.0));
     say!("{}", result.device);
-    say!("{:<22} {:>10} {:>9} {:>9} {:>9} {:>14}", "network", "latency", "MMACs", "kparams", "held-out", "test");
-    let row = |name: &str, latency: f64, macs: u64, params: u64, holdout: Option<f64>, test: String| {
+    say!(
+        "{:<18} {:>10} {:>8} {:>8} {:>8} {:>12} {:>8}",
+        "network",
+        "latency",
+        "MMACs",
+        "kparams",
+        "held-out",
+        "test",
+        "balanced"
+    );
+    let row = |name: &str, latency: f64, macs: u64, params: u64, accuracy: &Accuracy, interval: f64| {
+        let test = accuracy.test.map_or("-".into(), |a| format!("{:.1} ± {:.1} %", a * 100.0, interval * 100.0));
         say!(
-            "{name:<22} {:>7.3} ms {:>9.2} {:>9.1} {:>9} {test:>14}",
+            "{name:<18} {:>7.3} ms {:>8.2} {:>8.1} {:>8} {test:>12} {:>8}",
             latency,
             macs as f64 / 1e6,
             params as f64 / 1e3,
-            percent(holdout)
+            percent(accuracy.holdout),
+            percent(accuracy.balanced)
         );
     };
     let i = &result.initial;
-    row("initial, shared", i.latency_ms, i.macs, i.params, i.accuracy.shared, "-".into());
-    let test = |accuracy: Option<f64>, interval: f64| match accuracy {
-        Some(a) => format!("{:.1} ± {:.1} %", a * 100.0, interval * 100.0),
-        None => "-".into(),
-    };
+    row("initial, shared", i.latency_ms, i.macs, i.params, &i.accuracy, 0.0);
     for n in &result.networks {
         let name = format!("found for {}", n.budget.text);
-        row(&name, n.latency_ms, n.macs, n.params, n.accuracy.holdout, test(n.accuracy.test, n.interval));
+        row(&name, n.latency_ms, n.macs, n.params, &n.accuracy, n.interval);
     }
     for c in &result.compare {
-        row(&c.name, c.latency_ms, c.macs, c.params, c.accuracy.holdout, test(c.accuracy.test, c.interval));
+        row(&c.name, c.latency_ms, c.macs, c.params, &c.accuracy, c.interval);
     }
     if let Some(target) = &result.target {
         say!("predicted for {target}, and not measured there:");

@@ -6,8 +6,39 @@ use super::input::{Input, NetworkSummary, Picture};
 /// Above so many classes the matrix has no numbers in its cells.
 const NUMBERS_AT_MOST: usize = 20;
 
+/// Classes of which the accuracy is listed.
+const CLASSES_AT_MOST: usize = 30;
+
 /// Confusions that are listed.
 const LISTED: usize = 8;
+
+/// What a class came to, the worst first; nothing without a matrix.
+pub(super) fn accuracies(input: &Input, network: &NetworkSummary) -> String {
+    let share = |(hits, images): (u32, u32)| f64::from(hits) / f64::from(images);
+    let mut rows: Vec<(usize, (u32, u32))> = (network.confusion.iter().enumerate())
+        .map(|(class, row)| (class, (row.get(class).copied().unwrap_or(0), row.iter().sum())))
+        .filter(|(_, (_, images))| *images > 0)
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    rows.sort_by(|a, b| share(a.1).total_cmp(&share(b.1)).then(a.0.cmp(&b.0)));
+    let left_out = rows.len().saturating_sub(CLASSES_AT_MOST);
+    let mut html = String::from("<h3>Accuracy of each class</h3><p class=\"about\">The worst first. ");
+    if let Some(balanced) = network.balanced {
+        push!(html, "Their mean, in which a small class counts as much as a large one, is {}. ", percent(balanced));
+    }
+    if left_out > 0 {
+        push!(html, "The {left_out} best are left out. ");
+    }
+    html.push_str("</p><table class=\"list\"><thead><tr><th>class<th>images<th>right<th>accuracy</thead><tbody>");
+    for (class, (hits, images)) in rows.into_iter().take(CLASSES_AT_MOST) {
+        let name = name(input, class);
+        push!(html, "<tr><th>{}<td>{images}<td>{hits}<td>{}</tr>", Text(&name), percent(share((hits, images))));
+    }
+    html.push_str("</tbody></table>");
+    html
+}
 
 /// Matrix and list, or nothing without a matrix.
 pub(super) fn confusion(input: &Input, network: &NetworkSummary) -> String {

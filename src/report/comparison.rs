@@ -87,14 +87,16 @@ fn forest<'a>(title: &str, rows: impl Iterator<Item = (&'a str, Series, String, 
 fn table(input: &Input, network: &NetworkSummary, compared: &[&Compared]) -> String {
     let mut html = String::from(
         "<div class=\"wide\"><table><thead><tr><th>network<th>latency<th>MACs<th>parameters<th>held-out<th>test\
-         <th>found minus this</thead><tbody>",
+         <th>mean of the classes<th>found minus this</thead><tbody>",
     );
-    let mut row = |name: &str, series: Series, numbers: [f64; 3], shares: [f64; 3], gain: String| {
+    let balanced = |share: Option<f64>| share.map_or_else(String::new, percent);
+    let mut row = |name: &str, series: Series, numbers: [f64; 3], shares: [f64; 3], ends: [String; 2]| {
         let [latency_ms, macs, params] = numbers;
         let [holdout, test, interval] = shares;
         push!(html, "<tr><th>{}{}<td>{}", series.key(), Text(name), milliseconds(latency_ms));
         push!(html, "<td>{}<td>{}<td>{}", count(macs), count(params), percent(holdout));
-        push!(html, "<td>{} ± {}<td>{gain}</tr>", percent(test), points(interval));
+        let [balanced, gain] = ends;
+        push!(html, "<td>{} ± {}<td>{balanced}<td>{gain}</tr>", percent(test), points(interval));
     };
     let n = network;
     row(
@@ -102,7 +104,7 @@ fn table(input: &Input, network: &NetworkSummary, compared: &[&Compared]) -> Str
         Series::FOUND,
         [n.latency_ms, n.macs as f64, n.params as f64],
         [n.holdout, n.test, n.interval],
-        String::new(),
+        [balanced(n.balanced), String::new()],
     );
     for c in compared {
         let numbers = [c.latency_ms, c.macs as f64, c.params as f64];
@@ -111,7 +113,7 @@ fn table(input: &Input, network: &NetworkSummary, compared: &[&Compared]) -> Str
             series_of(input, &c.name),
             numbers,
             [c.holdout, c.test, c.interval],
-            c.difference.map_or_else(String::new, gain),
+            [balanced(c.balanced), c.difference.map_or_else(String::new, gain)],
         );
     }
     html.push_str("</tbody></table></div>");

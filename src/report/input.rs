@@ -139,6 +139,8 @@ pub struct NetworkSummary {
     pub holdout: f64,
     /// Accuracy on the test images after training by itself.
     pub test: f64,
+    /// Mean of the classes' accuracies; `None` in what older versions saved.
+    pub balanced: Option<f64>,
     /// Half the width of the 95 % interval of `test`.
     pub interval: f64,
     /// Every layer, the classifier included, in the order of the data.
@@ -213,6 +215,8 @@ pub struct Compared {
     pub holdout: f64,
     /// Accuracy on the test images.
     pub test: f64,
+    /// Mean of the classes' accuracies; `None` in what older versions saved.
+    pub balanced: Option<f64>,
     /// Half the width of the 95 % interval of `test`.
     pub interval: f64,
     /// The found network's test accuracy minus this one's, paired over the images.

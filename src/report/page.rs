@@ -163,13 +163,21 @@ fn network_section(input: &Input, index: usize, network: &NetworkSummary) -> Str
     fact("held-out, shared weights", percent(network.shared));
     fact("held-out, trained", percent(network.holdout));
     fact("test", format!("{} ± {}", percent(network.test), points(network.interval)));
+    if let Some(balanced) = network.balanced {
+        fact("mean of the classes", percent(balanced));
+    }
     push!(html, "</dl>{}</section>", details(input, network));
     html
 }
 
 /// Layers, confusions and pictures of a network.
 pub(super) fn details(input: &Input, network: &NetworkSummary) -> String {
-    let parts = [layers::figure(network), classes::confusion(input, network), classes::pictures(input, network)];
+    let parts = [
+        layers::figure(network),
+        classes::accuracies(input, network),
+        classes::confusion(input, network),
+        classes::pictures(input, network),
+    ];
     parts.concat()
 }
 

@@ -133,7 +133,7 @@ impl Run<'_> {
             target_ms: self.target_ms(&full),
             macs: prepared.net.macs(&full),
             params: prepared.net.params(&full),
-            accuracy: Accuracy { shared: Some(accuracy), holdout: Some(accuracy), test: None },
+            accuracy: Accuracy { shared: Some(accuracy), holdout: Some(accuracy), ..Accuracy::default() },
         };
         let budgets: Vec<f64> = limits.main.iter().map(|limit| limit * self.margin()).collect();
         let resource = self.resource();

@@ -43,7 +43,8 @@ pub use initial::InitialWeights;
 pub use origin::{Source, source};
 pub(crate) use page::date;
 pub use result::{
-    Accuracy, ComparedNetwork, Difference, FoundNetwork, InitialNetwork, ResultBudget, ResultLimit, RunResult, Seconds,
+    Accuracy, ClassAccuracy, ComparedNetwork, Difference, FoundNetwork, InitialNetwork, ResultBudget, ResultLimit,
+    RunResult, Seconds,
 };
 pub use search::{resume, search};
 pub use stop::Stop;

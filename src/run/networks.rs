@@ -8,8 +8,9 @@ use super::error::RunError;
 use super::events::{Event, Phase};
 use super::limits::Limits;
 use super::page;
+use super::prepare::Prepared;
 use super::records::{Scores, Thoroughness};
-use super::result::{Accuracy, ComparedNetwork, FoundNetwork, ResultBudget, ResultLimit};
+use super::result::{Accuracy, ClassAccuracy, ComparedNetwork, FoundNetwork, ResultBudget, ResultLimit};
 use super::scorer::{Passes, RecordedScorer};
 use super::search::Run;
 use super::training::{REPORT_RECALIBRATION, Trained};
@@ -17,6 +18,7 @@ use crate::graph::Weights;
 use crate::latency::{Measurement, Table};
 use crate::search::{Budget, Found, Problem, Random, Resource, Score, Scorer, SearchError, Strategy, Uniform, uniform};
 use crate::space::Arch;
+use crate::task::{Recall, balanced_accuracy, recalls};
 use crate::train::Evaluation;
 
 /// What the run knows by the time that it searches.
@@ -44,6 +46,22 @@ pub(super) struct Rival<'a> {
 
 fn hits(evaluation: &Evaluation, labels: &[u32]) -> Vec<bool> {
     evaluation.predicted.iter().zip(labels).map(|(a, b)| a == b).collect()
+}
+
+/// Balanced accuracy and the accuracy of each class, on the test images or without them the held-out ones.
+fn classwise(prepared: &Prepared, trained: &Trained) -> (Option<f64>, Vec<ClassAccuracy>) {
+    let (evaluation, images) = match &trained.test {
+        Some(test) => (test, &prepared.test),
+        None => (&trained.holdout, &prepared.holdout),
+    };
+    let names = &prepared.dataset.classes;
+    let recalls = recalls(&evaluation.predicted, images.labels(), names.len());
+    let of_class = |(name, recall): (&String, &Recall)| ClassAccuracy {
+        name: name.clone(),
+        images: recall.images,
+        accuracy: recall.share(),
+    };
+    (balanced_accuracy(&recalls), names.iter().zip(&recalls).map(of_class).collect())
 }
 
 impl Run<'_> {
@@ -84,6 +102,7 @@ impl Run<'_> {
         let latency = measured.iter().copied().max_by(|a, b| a.median_ms.total_cmp(&b.median_ms));
         let latency = latency.expect("it was measured");
         let test = trained.test.as_ref().map(|t| t.accuracy);
+        let (balanced, classes) = classwise(prepared, &trained);
         let network = FoundNetwork {
             budget: ResultBudget {
                 text: budget.to_string(),
@@ -101,7 +120,13 @@ impl Run<'_> {
             weight_bytes: prepared.net.weight_bytes(&found.arch),
             activation_bytes: count(Resource::Memory, prepared, &found.arch) as u64,
             target_ms: self.target_ms(&found.arch),
-            accuracy: Accuracy { shared: Some(shared_score.accuracy), holdout: Some(trained.holdout.accuracy), test },
+            accuracy: Accuracy {
+                shared: Some(shared_score.accuracy),
+                holdout: Some(trained.holdout.accuracy),
+                test,
+                balanced,
+            },
+            classes,
             shared_loss: shared_score.loss,
             interval: interval(test.unwrap_or(trained.holdout.accuracy), prepared.test.len()),
             path: path.clone(),
@@ -220,6 +245,7 @@ impl Run<'_> {
             }
         };
         let test = trained.test.as_ref().map(|t| t.accuracy);
+        let (balanced, classes) = classwise(prepared, &trained);
         let compared = ComparedNetwork {
             name: name.to_owned(),
             network: rival.index,
@@ -229,7 +255,13 @@ impl Run<'_> {
             weight_bytes: prepared.net.weight_bytes(&trained.arch),
             activation_bytes: count(Resource::Memory, prepared, &trained.arch) as u64,
             target_ms: self.target_ms(&trained.arch),
-            accuracy: Accuracy { shared: Some(score.accuracy), holdout: Some(trained.holdout.accuracy), test },
+            accuracy: Accuracy {
+                shared: Some(score.accuracy),
+                holdout: Some(trained.holdout.accuracy),
+                test,
+                balanced,
+            },
+            classes,
             shared_loss: score.loss,
             interval: interval(test.unwrap_or(trained.holdout.accuracy), mine.len()),
             difference: paired(&mine, &theirs),

@@ -107,6 +107,7 @@ pub(super) fn network_summary(
         shared: network.accuracy.shared.unwrap_or(0.0),
         holdout: network.accuracy.holdout.unwrap_or(0.0),
         test: network.accuracy.test.unwrap_or(0.0),
+        balanced: network.accuracy.balanced,
         interval: network.interval,
         layers,
         confusion,
@@ -140,6 +141,7 @@ pub(super) fn input(
         target_ms: c.target_ms,
         holdout: c.accuracy.holdout.unwrap_or(0.0),
         test: c.accuracy.test.unwrap_or(0.0),
+        balanced: c.accuracy.balanced,
         interval: c.interval,
         difference: Some(report::Difference {
             value: c.difference.value,

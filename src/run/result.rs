@@ -68,6 +68,21 @@ pub struct Accuracy {
     /// After training, on the test images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<f64>,
+    /// Mean of the classes' accuracies, on the images of [`ClassAccuracy`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balanced: Option<f64>,
+}
+
+/// One class's images among those that a trained network was judged by: the test images, or where there are none the
+/// held-out ones.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClassAccuracy {
+    /// The class.
+    pub name: String,
+    /// Its images.
+    pub images: u32,
+    /// Share of them that were called so; `None` without images.
+    pub accuracy: Option<f64>,
 }
 
 /// A budget of the result.
@@ -124,6 +139,8 @@ pub struct FoundNetwork {
     pub target_ms: Option<f64>,
     /// Accuracies.
     pub accuracy: Accuracy,
+    /// Accuracy of each class, in the order of their numbers.
+    pub classes: Vec<ClassAccuracy>,
     /// Cross-entropy on the held-out images with the shared weights, scored again after the search.
     pub shared_loss: f64,
     /// Half of the 95 % interval of the test accuracy.
@@ -165,6 +182,8 @@ pub struct ComparedNetwork {
     pub target_ms: Option<f64>,
     /// Accuracies.
     pub accuracy: Accuracy,
+    /// Accuracy of each class, in the order of their numbers.
+    pub classes: Vec<ClassAccuracy>,
     /// Cross-entropy on the held-out images with the shared weights.
     pub shared_loss: f64,
     /// Half of the 95 % interval of the test accuracy.

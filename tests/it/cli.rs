@@ -55,6 +55,14 @@ fn a_search_from_a_folder_to_its_result() {
     let (macs, full) = (network["macs"].as_f64().unwrap(), result["initial"]["macs"].as_f64().unwrap());
     assert!(macs <= 0.7 * full && macs > 0.4 * full, "{macs} of {full}");
     assert!(network["accuracy"]["test"].as_f64().unwrap() > 0.9, "two halves are easily told apart: {network}");
+    for trained in [network, &result["compare"][2]] {
+        let classes = trained["classes"].as_array().unwrap();
+        assert_eq!(classes.iter().map(|class| &class["name"]).collect::<Vec<_>>(), ["left", "right"]);
+        assert!(classes.iter().all(|class| class["images"] == 60), "{trained}");
+        let mean = classes.iter().map(|class| class["accuracy"].as_f64().unwrap()).sum::<f64>() / 2.0;
+        let balanced = trained["accuracy"]["balanced"].as_f64().unwrap();
+        assert!((balanced - mean).abs() < 1e-12, "{trained}");
+    }
     assert!(network["latency_ms"].as_f64().unwrap() > 0.0);
     assert_eq!(result["compare"].as_array().unwrap().len(), 3);
     for file in [

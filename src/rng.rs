@@ -28,6 +28,8 @@ pub enum Purpose {
     Compare = 8,
     /// The samples that an exported network is checked with; index = image.
     Golden = 9,
+    /// Which images of a class a pass with balanced classes shows; index = class.
+    Balance = 10,
 }
 
 /// The generator of one stream.

@@ -2,6 +2,7 @@
 
 use super::attended::{Attended, NoTune, Output};
 use super::share::share;
+use crate::data::Sampling;
 use crate::run::{
     self, Comparison, Config, FinalStart, InitialWeights, RunError, StrategyKind, TargetTable, TeacherKind, threads,
 };
@@ -59,6 +60,9 @@ pub(super) struct Args {
     /// What teaches the final trainings beside the labels, instead of the space's `train.distillation`.
     #[arg(long, env = "NETADAPT_TEACHER", value_enum)]
     teacher: Option<TeacherArg>,
+    /// How often trainings show each class, instead of the space's `train.sampling`.
+    #[arg(long, env = "NETADAPT_SAMPLING", value_enum)]
+    sampling: Option<SamplingArg>,
     /// What to compare the result with, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',')]
     compare: Vec<CompareArg>,
@@ -113,6 +117,14 @@ enum TeacherArg {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum SamplingArg {
+    /// As often as it has images.
+    Natural,
+    /// All alike, for classes of very different sizes.
+    Balanced,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum CompareArg {
     /// The initial network.
     Initial,
@@ -157,6 +169,10 @@ impl Args {
             teacher: self.teacher.map(|teacher| match teacher {
                 TeacherArg::Supernet => TeacherKind::Supernet,
                 TeacherArg::None => TeacherKind::None,
+            }),
+            sampling: self.sampling.map(|sampling| match sampling {
+                SamplingArg::Natural => Sampling::Natural,
+                SamplingArg::Balanced => Sampling::Balanced,
             }),
             compare: self
                 .compare

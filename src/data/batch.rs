@@ -202,23 +202,35 @@ impl Images {
         normalisation: &Normalisation,
         augment: Option<(&Augment, u64, u64)>,
     ) -> Result<Batch, DataError> {
+        let draws: Vec<u64> = indices.iter().map(|&index| u64::from(index)).collect();
+        self.draw(&draws, normalisation, augment)
+    }
+
+    /// As [`Images::batch`] for entries of `order`: images that are shown again are augmented anew.
+    pub(super) fn draw(
+        &self,
+        draws: &[u64],
+        normalisation: &Normalisation,
+        augment: Option<(&Augment, u64, u64)>,
+    ) -> Result<Batch, DataError> {
+        let indices: Vec<u32> = draws.iter().map(|draw| (draw % self.len() as u64) as u32).collect();
         let each = self.format.size as usize * self.format.size as usize * 4;
         let tables = Tables::new(normalisation);
         let mut images = vec![0.0; indices.len() * each];
-        for (&index, out) in indices.iter().zip(images.chunks_exact_mut(each)) {
+        for ((&index, &draw), out) in indices.iter().zip(draws).zip(images.chunks_exact_mut(each)) {
             let (pixels, padded) = self.stored(index as usize)?;
             let view = View::new(&pixels, padded, self.format);
             let plan = match augment {
                 None => Plan::plain(&view),
                 Some((augment, seed, epoch)) => {
-                    let mut rng = stream(seed, Purpose::Augment, epoch, u64::from(index));
+                    let mut rng = stream(seed, Purpose::Augment, epoch, draw);
                     Plan::draw(augment, &view, &mut rng)
                 }
             };
             render(&view, &plan, &tables, out);
         }
         let labels = indices.iter().map(|&index| self.labels[index as usize]).collect();
-        Ok(Batch { images, labels, indices: indices.to_vec() })
+        Ok(Batch { images, labels, indices })
     }
 
     /// The image as it is evaluated, 8-bit (size, size, channels), for a person to look at.

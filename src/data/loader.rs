@@ -8,12 +8,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
-use rand::seq::SliceRandom as _;
-
 use super::augment::Augment;
 use super::batch::{Batch, Images, Normalisation};
 use super::error::DataError;
-use crate::rng::{Purpose, stream};
+use super::order::{Sampling, order};
 
 /// One pass over the training images.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +20,8 @@ pub struct Epoch {
     pub normalisation: Normalisation,
     /// What every image goes through.
     pub augment: Augment,
+    /// How often each class is shown.
+    pub sampling: Sampling,
     /// Images a batch; an incomplete last batch is dropped.
     pub batch_size: usize,
     /// Key of the order and the augmentation.
@@ -48,7 +48,8 @@ struct Work {
     images: Arc<Images>,
     normalisation: Normalisation,
     augment: Option<(Augment, u64, u64)>,
-    order: Vec<u32>,
+    /// Images, as `order` makes them.
+    order: Vec<u64>,
     batch_size: usize,
 }
 
@@ -61,8 +62,7 @@ impl Loader {
     pub fn epoch(images: Arc<Images>, epoch: &Epoch) -> Result<Self, DataError> {
         epoch.augment.check()?;
         check_batch(&images, epoch.batch_size)?;
-        let mut order: Vec<u32> = (0..images.len() as u32).collect();
-        order.shuffle(&mut stream(epoch.seed, Purpose::Shuffle, epoch.epoch, 0));
+        let order = order(images.labels(), epoch.sampling, epoch.seed, epoch.epoch);
         let work = Work {
             images,
             normalisation: epoch.normalisation,
@@ -85,7 +85,7 @@ impl Loader {
         threads: usize,
     ) -> Result<Self, DataError> {
         check_batch(&images, batch_size.min(images.len()))?;
-        let order: Vec<u32> = (0..images.len() as u32).collect();
+        let order: Vec<u64> = (0..images.len() as u64).collect();
         let steps = order.len().div_ceil(batch_size);
         let work = Work { images, normalisation, augment: None, order, batch_size };
         Ok(Self::start(work, 0, steps, threads))
@@ -125,7 +125,7 @@ impl Work {
         let start = step * self.batch_size;
         let end = (start + self.batch_size).min(self.order.len());
         let augment = self.augment.as_ref().map(|(augment, seed, epoch)| (augment, *seed, *epoch));
-        self.images.batch(&self.order[start..end], &self.normalisation, augment)
+        self.images.draw(&self.order[start..end], &self.normalisation, augment)
     }
 }
 

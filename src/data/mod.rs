@@ -25,6 +25,8 @@ pub mod augment; // what a training image goes through, and the arithmetic of it
 
 pub mod batch; // the images of one split in memory, and batches of them
 
+mod order; // which images a pass shows, and in which order
+
 pub mod loader; // batches of one pass, made ahead by threads, in order
 
 mod likeness; // which images look alike
@@ -48,4 +50,5 @@ pub use examine::{Report, examine};
 pub use folder::{Dataset, HoldoutFrom, Options, Sample, TestFrom, open};
 pub use loader::{Epoch, Loader};
 pub use manifest::Manifest;
+pub use order::Sampling;
 pub use scan::image_files;

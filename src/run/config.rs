@@ -2,6 +2,7 @@
 
 use super::initial::InitialWeights;
 use super::target::TargetTable;
+use crate::data::Sampling;
 use crate::search::Goal;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -92,6 +93,9 @@ pub struct Config {
     /// What teaches the final trainings, where the space's own is not wanted.
     #[serde(default)]
     pub teacher: Option<TeacherKind>,
+    /// How often trainings show each class, where the space's own is not wanted.
+    #[serde(default)]
+    pub sampling: Option<Sampling>,
     /// What the search is compared with.
     pub compare: Vec<Comparison>,
     /// Another run, whose super-network is searched again in the place of training one; its images, seed, space and

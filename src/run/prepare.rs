@@ -61,6 +61,9 @@ pub(super) fn space(config: &Config) -> Result<(Space, u32), RunError> {
         Some(TeacherKind::Supernet) if space.train.distillation == 0.0 => space.train.distillation = TAUGHT,
         Some(TeacherKind::Supernet) | None => {}
     }
+    if let Some(sampling) = config.sampling {
+        space.train.sampling = sampling;
+    }
     let size = source.map_or(config.size.unwrap_or(space.size), |source| source.size());
     space.validate_size(&config.space, size)?;
     Ok((space, size))

@@ -1,5 +1,6 @@
 //! The search and training settings that a space carries, since what suits one does not suit another.
 
+use crate::data::Sampling;
 use serde::{Deserialize, Serialize};
 
 /// How widths are drawn for ordered dropout.
@@ -127,6 +128,9 @@ pub struct TrainSettings {
     /// image, 0 to 1.
     #[serde(default)]
     pub distillation: f32,
+    /// How often each class is shown: `natural` or `balanced`.
+    #[serde(default)]
+    pub sampling: Sampling,
     /// Gradients are scaled down to this norm; 0 for never.
     pub clip_norm: f32,
     /// How widths are drawn.

@@ -292,6 +292,7 @@ impl<'a> Trainer<'a> {
                 &Epoch {
                     normalisation: options.normalisation,
                     augment: options.augment,
+                    sampling: options.settings.sampling,
                     batch_size: self.batch(),
                     seed: options.seed,
                     epoch: u64::from(self.position.epoch),

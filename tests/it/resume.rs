@@ -5,7 +5,7 @@
 
 use crate::harness::is_long;
 use crate::scene::Scene;
-use netadapt::data::{self, Format, Images};
+use netadapt::data::{self, Format, Images, Sampling};
 use netadapt::digest::sha256;
 use netadapt::disk::{Disk, SystemDisk};
 use netadapt::gpu::{Gpu, GpuError, Kernel, Options, Program, Recording, SENTINEL};
@@ -68,10 +68,10 @@ fn without_latency(mut outcome: Outcome) -> Outcome {
     outcome
 }
 
-/// A run with all three comparisons.
+/// A run with all three comparisons and balanced classes.
 fn config(scene: &Scene, out: &str, budget: &str) -> Config {
     let compare = vec![Comparison::Initial, Comparison::Uniform, Comparison::Random];
-    Config { compare, ..scene.config(out, budget) }
+    Config { compare, sampling: Some(Sampling::Balanced), ..scene.config(out, budget) }
 }
 
 fn environment() -> Environment {
@@ -569,6 +569,8 @@ fn search_command(scene: &Scene, out: &Path) -> Command {
         "70%MAC",
         "--compare",
         compare,
+        "--sampling",
+        "balanced",
     ])
 }
 

@@ -75,6 +75,7 @@ impl Scene {
             strategy: StrategyKind::Mcd,
             final_start: FinalStart::Shared,
             teacher: None,
+            sampling: None,
             compare: Vec::new(),
             from: None,
             replay: None,

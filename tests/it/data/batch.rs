@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use netadapt::data::{Augment, DataError, Epoch, Format, Images, Loader, Normalisation, Sample};
+use netadapt::data::{Augment, Batch, DataError, Epoch, Format, Images, Loader, Normalisation, Sample, Sampling};
 
 use super::{Folder, PLAIN, SMALL, colour, grey, load, load_with, several};
 
@@ -114,7 +114,8 @@ fn what_cannot_be_loaded_or_batched_is_refused() {
 
 fn epoch() -> Epoch {
     let augment = Augment { flip: true, crop: true, cutout: 0.3, scale_min: 1.0, jitter: 0.2 };
-    Epoch { normalisation: PLAIN, augment, batch_size: 5, seed: 7, epoch: 3, threads: 2, start_step: 0 }
+    let sampling = Sampling::Natural;
+    Epoch { normalisation: PLAIN, augment, sampling, batch_size: 5, seed: 7, epoch: 3, threads: 2, start_step: 0 }
 }
 
 #[test]
@@ -137,6 +138,14 @@ fn a_pass_is_the_same_whatever_the_threads_and_wherever_it_starts() {
             assert!(passed == rest, "{threads} threads from step {start_step}");
         }
     }
+    let balanced = Epoch { sampling: Sampling::Balanced, ..epoch() };
+    let expected = pass(&Epoch { threads: 1, ..balanced });
+    for threads in [2, 4] {
+        for start_step in [0, 1, 4] {
+            assert!(pass(&Epoch { threads, start_step, ..balanced }) == expected[start_step..], "{threads} threads");
+        }
+    }
+    let expected = pass(&Epoch { threads: 1, ..epoch() });
     for other in [Epoch { seed: 8, ..epoch() }, Epoch { epoch: 4, ..epoch() }] {
         assert!(pass(&other)[0].indices != expected[0].indices, "{other:?} has the same order");
     }
@@ -154,6 +163,38 @@ fn evaluation_sees_every_image_once_in_order() {
         assert_eq!(batches[2], images.batch(&[10, 11, 12], &PLAIN, None).unwrap());
     }
     assert_eq!(Loader::in_order(images, PLAIN, 100, 2).unwrap().count(), 1);
+}
+
+/// 2 images of one class, 10 of another, 30 of a third, none of a fourth.
+#[test]
+fn balanced_classes_are_shown_alike_small_ones_several_times_and_augmented_anew() {
+    let folder = Folder::new();
+    let label =
+        |i: usize| [(0, 2), (1, 12), (3, 42)].iter().find(|(_, end)| i < *end).map(|(label, _)| *label).unwrap();
+    let samples = several(&folder, 42).into_iter().enumerate();
+    let samples: Vec<Sample> = samples.map(|(i, path)| Sample { path, label: label(i) }).collect();
+    let images = Arc::new(Images::load(&samples, SMALL, 2, usize::MAX, &|_, _| ()).unwrap());
+    let pass = |epoch: u64| -> Vec<_> {
+        let epoch = Epoch { sampling: Sampling::Balanced, batch_size: 1, epoch, ..self::epoch() };
+        Loader::epoch(Arc::clone(&images), &epoch).unwrap().map(|batch| batch.unwrap()).collect()
+    };
+    let (first, second) = (pass(0), pass(1));
+    let shown = |pass: &[Batch], label| -> Vec<u32> {
+        let mut shown: Vec<u32> = pass.iter().filter(|b| b.labels[0] == label).map(|b| b.indices[0]).collect();
+        shown.sort_unstable();
+        shown
+    };
+    for pass in [&first, &second] {
+        assert_eq!(pass.len(), 42);
+        assert_eq!([0, 1, 3].map(|label| shown(pass, label).len()), [14; 3]);
+        assert_eq!(shown(pass, 0), [[0; 7], [1; 7]].concat());
+        let large: HashSet<u32> = shown(pass, 3).into_iter().collect();
+        assert_eq!(large.len(), 14, "none of a large class twice");
+    }
+    assert_ne!(shown(&first, 3), shown(&second, 3), "another part of the large class in each pass");
+    let same: Vec<&Batch> = first.iter().filter(|batch| batch.indices[0] == 0).collect();
+    assert!(same.windows(2).any(|pair| pair[0].images != pair[1].images), "an image that is shown again is drawn anew");
+    assert!(first.iter().all(|batch| batch.labels[0] == label(batch.indices[0] as usize)));
 }
 
 #[test]

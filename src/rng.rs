@@ -30,6 +30,8 @@ pub enum Purpose {
     Golden = 9,
     /// Which images of a class a pass with balanced classes shows; index = class.
     Balance = 10,
+    /// Which image another is mixed with, and how; index = image.
+    Mix = 11,
 }
 
 /// The generator of one stream.

@@ -1,10 +1,11 @@
-// Softmax, cross-entropy with label smoothing and a teacher, and its gradient, averaged over the batch:
+// Softmax, cross-entropy with two labels, label smoothing and a teacher, and its gradient, averaged over the batch:
 //
-//   target_k = (1 - taught) ((1 - smoothing) [k = label] + smoothing / K) + taught softmax(teacher[n])_k
+//   known_k = (1 - share) [k = label] + share [k = other]
+//   target_k = (1 - taught) ((1 - smoothing) known_k + smoothing / K) + taught softmax(teacher[n])_k
 //   loss[n] = -sum over k of target_k log softmax(logits[n])_k,   dlogits = (softmax - target) / N
 //
-// logits, teacher and dlogits (N, K), labels (N), result (N, 2): loss, and 1 where the largest logit is the
-// label's. One invocation owns one image. The padding channels of dlogits are zero.
+// logits, teacher and dlogits (N, K), targets (N), result (N, 2): loss, and 1 where the largest logit is that of the
+// label with the larger share. One invocation owns one image. The padding channels of dlogits are zero.
 
 override LANES: u32 = 8u;
 
@@ -15,9 +16,15 @@ struct Params {
     taught: f32,
 }
 
+struct Target {
+    label: u32,
+    other: u32,
+    share: f32,
+}
+
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> logits: array<vec4f>;
-@group(0) @binding(2) var<storage, read> labels: array<u32>;
+@group(0) @binding(2) var<storage, read> targets: array<Target>;
 @group(0) @binding(3) var<storage, read_write> dlogits: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> result: array<vec2f>;
 // Not read where nothing is taught.
@@ -30,7 +37,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         return;
     }
     let stride = quads(params.classes);
-    let label = labels[image];
+    let goal = targets[image];
     var largest = logits[image * stride].x;
     var best = 0u;
     for (var k = 1u; k < params.classes; k++) {
@@ -48,10 +55,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         sum += value;
     }
     let log_total = log(total);
-    let mine = logits[image * stride + label / 4u][label % 4u] - largest;
+    let mine = logits[image * stride + goal.label / 4u][goal.label % 4u] - largest;
+    let others = logits[image * stride + goal.other / 4u][goal.other % 4u] - largest;
     let even = (1.0 - params.taught) * params.smoothing / f32(params.classes);
     let sure = (1.0 - params.taught) * (1.0 - params.smoothing);
-    var loss = log_total - sure * mine - even * sum;
+    var loss = log_total - sure * mix(mine, others, goal.share) - even * sum;
 
     var teachers_largest = 0.0;
     var teachers_total = 1.0;
@@ -69,12 +77,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         }
         loss -= params.taught * weighted / teachers_total;
     }
-    result[image] = vec2f(loss, select(0.0, 1.0, best == label));
+    result[image] = vec2f(loss, select(0.0, 1.0, best == select(goal.label, goal.other, goal.share > 0.5)));
 
     for (var quad = 0u; quad < stride; quad++) {
         let channel = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u);
         let softmax = exp(logits[image * stride + quad] - largest - log_total);
-        var aim = select(vec4f(0.0), vec4f(sure), channel == vec4u(label)) + even;
+        var aim = select(vec4f(0.0), vec4f(sure * (1.0 - goal.share)), channel == vec4u(goal.label)) + even;
+        aim += select(vec4f(0.0), vec4f(sure * goal.share), channel == vec4u(goal.other));
         if params.taught > 0.0 {
             aim += params.taught / teachers_total * exp(teacher[image * stride + quad] - teachers_largest);
         }

@@ -6,6 +6,7 @@ use super::{Check, Outcome, Setting, run};
 use crate::gpu::Recording;
 use crate::kernels::loss;
 use crate::reference;
+use crate::reference::loss::Target;
 
 pub(super) static CHECKS: &[Check] = &[Check {
     kernels: &[&loss::CROSS_ENTROPY, &loss::ACCUMULATE],
@@ -35,20 +36,27 @@ pub fn cross_entropy(
         logits
     };
     let (logits, teacher) = (drawn(1), drawn(2));
-    let labels: Vec<usize> = (0..images).map(|n| (n * 7) % classes).collect();
+    // Unmixed, mixed less and more than by half, with another of the same class.
+    let mixed = |n: usize| [(0, 0.0), (1, 0.25), (3, 0.75), (0, 0.5)][n % 4];
+    let targets: Vec<Target> = (0..images)
+        .map(|n| Target { label: (n * 7) % classes, other: (n * 7 + mixed(n).0) % classes, share: mixed(n).1 })
+        .collect();
     let lesson = (taught > 0.0).then_some((&teacher, f64::from(taught)));
-    let want = reference::loss::cross_entropy(&logits, &labels, f64::from(smoothing), lesson);
+    let want = reference::loss::cross_entropy(&logits, &targets, f64::from(smoothing), lesson);
 
     let full = vec![classes; images];
     let dlogits = trap_map(gpu, "dlogits", logits.shape())?;
     let result = trap(gpu, "result", (images * 2).div_ceil(4))?;
-    let labels: Vec<u32> = labels.iter().map(|label| *label as u32).collect();
+    let targets: Vec<loss::Target> = targets
+        .iter()
+        .map(|t| loss::Target { label: t.label as u32, other: t.other as u32, share: t.share as f32 })
+        .collect();
     let total = gpu.upload("total", &[2f32, 3.0, 5.0, 0.0])?;
     let mut rec = Recording::new();
     let teacher = map(gpu, "teacher", &teacher, &full)?;
     let io = loss::CrossEntropy {
         logits: &map(gpu, "logits", &logits, &full)?,
-        labels: &gpu.upload("labels", &labels)?,
+        targets: &gpu.upload("targets", &targets)?,
         smoothing,
         teacher: (taught > 0.0).then_some((&teacher, taught)),
         dlogits: &dlogits,

@@ -2,7 +2,7 @@
 
 use super::attended::{Attended, NoTune, Output};
 use super::share::share;
-use crate::data::Sampling;
+use crate::data::{Preset, Sampling};
 use crate::run::{
     self, Comparison, Config, FinalStart, InitialWeights, RunError, StrategyKind, TargetTable, TeacherKind, threads,
 };
@@ -63,6 +63,9 @@ pub(super) struct Args {
     /// How often trainings show each class, instead of the space's `train.sampling`.
     #[arg(long, env = "NETADAPT_SAMPLING", value_enum)]
     sampling: Option<SamplingArg>,
+    /// Augmentation of the training images, instead of the space's `augment`.
+    #[arg(long, env = "NETADAPT_AUGMENT", value_enum)]
+    augment: Option<AugmentArg>,
     /// What to compare the result with, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',')]
     compare: Vec<CompareArg>,
@@ -124,6 +127,27 @@ enum SamplingArg {
     Balanced,
 }
 
+/// A preset of augmentation.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum AugmentArg {
+    /// As the images are.
+    None,
+    /// Crops, flips, colour jitter, cutout.
+    Light,
+    /// As light, RandAugment, mixup and cutmix: for small sets and long trainings.
+    Strong,
+}
+
+impl AugmentArg {
+    pub(super) fn preset(self) -> Preset {
+        match self {
+            Self::None => Preset::None,
+            Self::Light => Preset::Light,
+            Self::Strong => Preset::Strong,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum CompareArg {
     /// The initial network.
@@ -174,6 +198,7 @@ impl Args {
                 SamplingArg::Natural => Sampling::Natural,
                 SamplingArg::Balanced => Sampling::Balanced,
             }),
+            augment: self.augment.map(AugmentArg::preset),
             compare: self
                 .compare
                 .iter()

@@ -1,4 +1,4 @@
-//! What a training image goes through: crop or resized crop, flip, colour jitter, cutout.
+//! What a training image goes through: crop or resized crop, flip, colour jitter, RandAugment's operations, cutout.
 //!
 //! An image's choices are drawn first, from a stream of its own, as a small plan; the plan is
 //! then carried out on normalised values, where zero is the mean colour of the dataset.
@@ -9,8 +9,10 @@ use rand::{Rng, RngExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::batch::Normalisation;
+use super::colour::{away, grey};
 use super::decode::{Format, Stored};
 use super::error::DataError;
+use super::operations::{MOST, Operations};
 
 /// Which augmentations are on; by default all are off.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,11 +31,30 @@ pub struct Augment {
     /// Brightness, contrast and (in colour) saturation, in this order, are multiplied by
     /// factors from 1 - jitter to 1 + jitter; 0 = off, at most 1.
     pub jitter: f32,
+    /// Operations of RandAugment that an image goes through; 0 = off, at most 4.
+    pub operations: u32,
+    /// How strong these are, 0 to 1: 1 turns by 30 degrees, shifts by 0.45 of the side, solarises all.
+    pub strength: f32,
+    /// Share of the images that are blended with another, and their labels with them; 0 = off.
+    pub mixup: f32,
+    /// Share of the images of which a rectangle is another's, and as much of the label; 0 = off. The two shares are at
+    /// most 1 together.
+    pub cutmix: f32,
 }
 
 impl Default for Augment {
     fn default() -> Self {
-        Self { flip: false, crop: false, cutout: 0.0, scale_min: 1.0, jitter: 0.0 }
+        Self {
+            flip: false,
+            crop: false,
+            cutout: 0.0,
+            scale_min: 1.0,
+            jitter: 0.0,
+            operations: 0,
+            strength: 0.3,
+            mixup: 0.0,
+            cutmix: 0.0,
+        }
     }
 }
 
@@ -46,12 +67,22 @@ impl Augment {
             ("cutout", self.cutout, share.contains(&self.cutout), "0 to 1"),
             ("scale_min", self.scale_min, (0.01..=1.0).contains(&self.scale_min), "0.01 to 1"),
             ("jitter", self.jitter, share.contains(&self.jitter), "0 to 1"),
+            ("operations", self.operations as f32, self.operations <= MOST, "0 to 4"),
+            ("mixup", self.mixup, share.contains(&self.mixup), "0 to 1"),
+            ("cutmix", self.cutmix, share.contains(&self.cutmix), "0 to 1"),
+            ("mixup + cutmix", self.mixup + self.cutmix, share.contains(&(self.mixup + self.cutmix)), "0 to 1"),
+            ("strength", self.strength, share.contains(&self.strength), "0 to 1"),
         ] {
             if !allowed {
                 return Err(DataError::Augment { name, value, range });
             }
         }
         Ok(())
+    }
+
+    /// Whether images are mixed with others.
+    pub(super) fn mixes(&self) -> bool {
+        self.mixup > 0.0 || self.cutmix > 0.0
     }
 }
 
@@ -95,6 +126,7 @@ pub(super) struct Plan {
     flip: bool,
     /// Brightness, contrast, saturation.
     factors: Option<[f32; 3]>,
+    operations: Operations,
     /// Centre (x, y) and side of the square set to the mean, in pixels of the input.
     hole: Option<(usize, usize, usize)>,
 }
@@ -113,7 +145,7 @@ impl Plan {
     pub(super) fn plain(view: &View<'_>) -> Self {
         let margin = (view.stored - view.size) / 2;
         let window = Window::Cut { x: margin, y: margin };
-        Self { window, flip: false, factors: None, hole: None }
+        Self { window, flip: false, factors: None, operations: Operations::default(), hole: None }
     }
 
     pub(super) fn draw(augment: &Augment, view: &View<'_>, rng: &mut impl Rng) -> Self {
@@ -132,6 +164,7 @@ impl Plan {
             let range = 1.0 - augment.jitter..=1.0 + augment.jitter;
             plan.factors = Some(std::array::from_fn(|_| rng.random_range(range.clone())));
         }
+        plan.operations = Operations::draw(augment.operations, augment.strength, rng);
         if augment.cutout > 0.0 {
             let side = (augment.cutout * view.size as f32).round() as usize;
             let mut centre = || rng.random_range(0..view.size);
@@ -166,6 +199,7 @@ pub(super) fn render(view: &View<'_>, plan: &Plan, tables: &Tables, out: &mut [f
     if let Some(factors) = plan.factors {
         jitter(out, factors, view.channels, &tables.normalisation);
     }
+    plan.operations.apply(out, [view.size, view.channels], &tables.normalisation);
     if let Some((x, y, side)) = plan.hole {
         let span = |centre: usize| {
             let start = centre.saturating_sub(side / 2);
@@ -223,29 +257,24 @@ fn resample(view: &View<'_>, [left, top, side]: [f32; 3], tables: &Tables, flip:
 /// Brightness, contrast and saturation on values in 0..1, clamped after each as torchvision does.
 fn jitter(out: &mut [f32], factors: [f32; 3], channels: usize, normalisation: &Normalisation) {
     let [brightness, contrast, saturation] = factors;
-    let grey = |pixel: &[f32]| match channels {
-        1 => pixel[0],
-        _ => 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2],
-    };
-    let towards = |from: f32, value: f32, factor: f32| (from + (value - from) * factor).clamp(0.0, 1.0);
     let mut sum = 0.0f64;
     let pixels = out.len() / 4;
     for pixel in out.chunks_exact_mut(4) {
         for (c, value) in pixel[..channels].iter_mut().enumerate() {
             let share = *value * normalisation.std[c] + normalisation.mean[c];
-            *value = towards(0.0, share, brightness);
+            *value = away(0.0, share, brightness);
         }
-        sum += f64::from(grey(pixel));
+        sum += f64::from(grey(pixel, channels));
     }
     let mean = (sum / pixels as f64) as f32;
     for pixel in out.chunks_exact_mut(4) {
         for value in &mut pixel[..channels] {
-            *value = towards(mean, *value, contrast);
+            *value = away(mean, *value, contrast);
         }
         // Of a grey image the level is the value itself, which saturation leaves alone.
-        let level = grey(pixel);
+        let level = grey(pixel, channels);
         for (c, value) in pixel[..channels].iter_mut().enumerate() {
-            let share = towards(level, *value, saturation);
+            let share = away(level, *value, saturation);
             *value = (share - normalisation.mean[c]) / normalisation.std[c];
         }
     }

@@ -8,12 +8,14 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, mpsc};
 
+use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::augment::{Augment, Plan, Tables, View, render};
 use super::decode::{Format, Stored, decode};
 use super::error::{BadFile, BadFiles, DataError};
 use super::folder::Sample;
+use super::mix::Mix;
 use crate::rng::{Purpose, stream};
 
 /// Decoded images of one split.
@@ -47,8 +49,22 @@ pub struct Batch {
     pub images: Vec<f32>,
     /// Class of each image (N).
     pub labels: Vec<u32>,
+    /// Class of the image that each is mixed with (N); its own where it is not.
+    pub others: Vec<u32>,
+    /// Share of the other image and of its class (N), 0 to 1.
+    pub shares: Vec<f32>,
     /// Place of each image in its split (N).
     pub indices: Vec<u32>,
+}
+
+/// What a batch is augmented with.
+#[derive(Clone, Copy)]
+pub(super) struct Drawn<'a> {
+    pub(super) augment: &'a Augment,
+    pub(super) seed: u64,
+    pub(super) epoch: u64,
+    /// Entries of `order` that images are mixed with; all images where there are none.
+    pub(super) pool: &'a [u64],
 }
 
 impl Images {
@@ -203,7 +219,11 @@ impl Images {
         augment: Option<(&Augment, u64, u64)>,
     ) -> Result<Batch, DataError> {
         let draws: Vec<u64> = indices.iter().map(|&index| u64::from(index)).collect();
-        self.draw(&draws, normalisation, augment)
+        self.draw(
+            &draws,
+            normalisation,
+            augment.map(|(augment, seed, epoch)| Drawn { augment, seed, epoch, pool: &[] }),
+        )
     }
 
     /// As [`Images::batch`] for entries of `order`: images that are shown again are augmented anew.
@@ -211,26 +231,50 @@ impl Images {
         &self,
         draws: &[u64],
         normalisation: &Normalisation,
-        augment: Option<(&Augment, u64, u64)>,
+        drawn: Option<Drawn<'_>>,
     ) -> Result<Batch, DataError> {
-        let indices: Vec<u32> = draws.iter().map(|draw| (draw % self.len() as u64) as u32).collect();
-        let each = self.format.size as usize * self.format.size as usize * 4;
+        let size = self.format.size as usize;
+        let each = size * size * 4;
         let tables = Tables::new(normalisation);
-        let mut images = vec![0.0; indices.len() * each];
-        for ((&index, &draw), out) in indices.iter().zip(draws).zip(images.chunks_exact_mut(each)) {
-            let (pixels, padded) = self.stored(index as usize)?;
-            let view = View::new(&pixels, padded, self.format);
-            let plan = match augment {
-                None => Plan::plain(&view),
-                Some((augment, seed, epoch)) => {
-                    let mut rng = stream(seed, Purpose::Augment, epoch, draw);
-                    Plan::draw(augment, &view, &mut rng)
-                }
+        let mut images = vec![0.0; draws.len() * each];
+        let indices: Vec<u32> = draws.iter().map(|&draw| self.index(draw)).collect();
+        let labels: Vec<u32> = indices.iter().map(|&index| self.labels[index as usize]).collect();
+        let (mut others, mut shares) = (labels.clone(), vec![0.0; draws.len()]);
+        let mut partner = vec![0.0; if drawn.is_some_and(|drawn| drawn.augment.mixes()) { each } else { 0 }];
+        for (place, (&draw, out)) in draws.iter().zip(images.chunks_exact_mut(each)).enumerate() {
+            self.render(draw, &tables, drawn, out)?;
+            let Some(drawn) = drawn.filter(|drawn| drawn.augment.mixes()) else { continue };
+            let mut rng = stream(drawn.seed, Purpose::Mix, drawn.epoch, draw);
+            let Some(mix) = Mix::draw(drawn.augment, size, &mut rng) else { continue };
+            let other = match drawn.pool {
+                [] => rng.random_range(0..self.len() as u64),
+                pool => pool[rng.random_range(0..pool.len())],
             };
-            render(&view, &plan, &tables, out);
+            partner.fill(0.0);
+            self.render(other, &tables, Some(drawn), &mut partner)?;
+            others[place] = self.labels[self.index(other) as usize];
+            shares[place] = mix.apply(out, &partner, size);
         }
-        let labels = indices.iter().map(|&index| self.labels[index as usize]).collect();
-        Ok(Batch { images, labels, indices })
+        Ok(Batch { images, labels, others, shares, indices })
+    }
+
+    /// The image of an entry of `order`.
+    fn index(&self, draw: u64) -> u32 {
+        (draw % self.len() as u64) as u32
+    }
+
+    /// An image as it is augmented before another is mixed in, into `out` (size, size, 4), which holds zeros.
+    fn render(&self, draw: u64, tables: &Tables, drawn: Option<Drawn<'_>>, out: &mut [f32]) -> Result<(), DataError> {
+        let (pixels, padded) = self.stored(self.index(draw) as usize)?;
+        let view = View::new(&pixels, padded, self.format);
+        let plan = match drawn {
+            None => Plan::plain(&view),
+            Some(Drawn { augment, seed, epoch, .. }) => {
+                Plan::draw(augment, &view, &mut stream(seed, Purpose::Augment, epoch, draw))
+            }
+        };
+        render(&view, &plan, tables, out);
+        Ok(())
     }
 
     /// The image as it is evaluated, 8-bit (size, size, channels), for a person to look at.

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
 use super::augment::Augment;
-use super::batch::{Batch, Images, Normalisation};
+use super::batch::{Batch, Drawn, Images, Normalisation};
 use super::error::DataError;
 use super::order::{Sampling, order};
 
@@ -124,8 +124,13 @@ impl Work {
     fn make(&self, step: usize) -> Result<Batch, DataError> {
         let start = step * self.batch_size;
         let end = (start + self.batch_size).min(self.order.len());
-        let augment = self.augment.as_ref().map(|(augment, seed, epoch)| (augment, *seed, *epoch));
-        self.images.draw(&self.order[start..end], &self.normalisation, augment)
+        let drawn = self.augment.as_ref().map(|(augment, seed, epoch)| Drawn {
+            augment,
+            seed: *seed,
+            epoch: *epoch,
+            pool: &self.order,
+        });
+        self.images.draw(&self.order[start..end], &self.normalisation, drawn)
     }
 }
 

@@ -21,7 +21,15 @@ mod check; // the cheap look at every file's header
 
 pub mod decode; // one file to a square of 8-bit pixels
 
+mod colour; // changes of colours
+
+mod operations; // those of RandAugment
+
 pub mod augment; // what a training image goes through, and the arithmetic of it
+
+pub mod preset; // augmentation by name
+
+mod mix; // two images made one
 
 pub mod batch; // the images of one split in memory, and batches of them
 
@@ -51,4 +59,5 @@ pub use folder::{Dataset, HoldoutFrom, Options, Sample, TestFrom, open};
 pub use loader::{Epoch, Loader};
 pub use manifest::Manifest;
 pub use order::Sampling;
+pub use preset::Preset;
 pub use scan::image_files;

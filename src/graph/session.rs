@@ -7,7 +7,7 @@ use super::record::{Mode, Recorder};
 use super::{Graph, Op, Weights};
 use crate::gpu::{Buf, Gpu, GpuError, Program, Recording};
 use crate::kernels::conv;
-use crate::kernels::loss::{self, CrossEntropy};
+use crate::kernels::loss::{self, CrossEntropy, Target};
 use crate::kernels::optimizer::{self, BLOCK, Control, Rule};
 use crate::kernels::{Map, Tuning, depthwise, excite, pool, reduce};
 use crate::space::{LayerShape, Optimizer, TrainSettings};
@@ -112,7 +112,7 @@ pub struct Training {
     memory: Memory,
     program: Program,
     teacher: Option<Teacher>,
-    labels: Buf,
+    targets: Buf,
     tensors: Buf,
     gradients: Buf,
     moment: Buf,
@@ -177,7 +177,7 @@ impl Training {
         let gradients = gpu.allocate("gradients", bytes)?;
         let moment = gpu.allocate("moments", bytes * u64::from(rule.moments()))?;
         memory.footprint = Self::needs(&graph, &options);
-        let labels = gpu.allocate("labels", u64::from(batch) * 4)?;
+        let targets = gpu.allocate("targets", u64::from(batch) * size_of::<Target>() as u64)?;
         let result = gpu.allocate("losses", u64::from(batch) * 8)?;
         let total = gpu.allocate("total loss", size_of::<Totals>() as u64)?;
         let norm = gpu.allocate("gradient norm", 4)?;
@@ -199,7 +199,7 @@ impl Training {
             rec.scope("loss");
             let io = CrossEntropy {
                 logits: recorder.map(Value::Of(graph.logits)),
-                labels: &labels,
+                targets: &targets,
                 smoothing,
                 teacher: teacher.as_ref().map(|teacher| (&teacher.network.logits, teacher.share)),
                 dlogits: recorder.map(Value::Gradient(graph.logits)),
@@ -230,7 +230,7 @@ impl Training {
             memory,
             program,
             teacher,
-            labels,
+            targets,
             tensors,
             gradients,
             moment,
@@ -282,12 +282,18 @@ impl Training {
 
     /// Submits one step: `images` (N, S, S, 4) normalised, `labels` (N), the shapes of every image's network.
     pub fn step(&self, images: &[f32], labels: &[u32], shapes: &[&[LayerShape]], control: Control) {
+        let targets: Vec<Target> = labels.iter().map(|label| Target::sure(*label)).collect();
+        self.step_towards(images, &targets, shapes, control);
+    }
+
+    /// As [`Training::step`], for images that may be mixed.
+    pub fn step_towards(&self, images: &[f32], targets: &[Target], shapes: &[&[LayerShape]], control: Control) {
         assert_eq!(shapes.len(), self.memory.images as usize, "every image has a network");
         let largest = self.memory.write_widths(&self.gpu, &self.graph, shapes);
         let tensors: Vec<_> = self.graph.params.iter().map(|param| param.step_tensor(&largest)).collect();
         self.gpu.write(&self.tensors, &tensors);
         self.gpu.write(&self.memory.control, &[control]);
-        self.gpu.write(&self.labels, labels);
+        self.gpu.write(&self.targets, targets);
         self.gpu.write(&self.memory.maps[&Value::Of(Graph::IMAGES)].buf, images);
         if let Some(teacher) = &self.teacher {
             teacher.network.run(images);

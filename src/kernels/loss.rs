@@ -18,13 +18,32 @@ struct CrossEntropyParams {
     taught: f32,
 }
 
+/// What an image is: its label, and where it is mixed with another that one's, with a share of 0 to 1.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct Target {
+    /// Class of the image.
+    pub label: u32,
+    /// Class of the other.
+    pub other: u32,
+    /// Share of the other.
+    pub share: f32,
+}
+
+impl Target {
+    /// An image that is not mixed.
+    pub fn sure(label: u32) -> Self {
+        Self { label, other: label, share: 0.0 }
+    }
+}
+
 /// Operands of `cross_entropy`.
 #[derive(Clone, Copy, Debug)]
 pub struct CrossEntropy<'a> {
     /// Logits (N, 1, 1, K).
     pub logits: &'a Map,
-    /// Labels (N) of u32.
-    pub labels: &'a Buf,
+    /// Targets (N) of [`Target`].
+    pub targets: &'a Buf,
     /// Label smoothing, 0 to 1.
     pub smoothing: f32,
     /// Another network's logits (N, 1, 1, K), and the share of the target that they are, 0 to 1.
@@ -46,7 +65,7 @@ pub fn cross_entropy(rec: &mut Recording, tuning: &Tuning, io: CrossEntropy) {
         params: bytes_of(&CrossEntropyParams { images, classes, smoothing: io.smoothing, taught }).to_vec(),
         bindings: vec![
             ("logits", io.logits.buf.clone()),
-            ("labels", io.labels.clone()),
+            ("targets", io.targets.clone()),
             ("dlogits", io.dlogits.buf.clone()),
             ("result", io.result.clone()),
             ("teacher", teacher.buf.clone()),

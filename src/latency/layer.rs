@@ -264,11 +264,12 @@ impl Recorder<'_> {
             }
             Layer::Loss { classes } => {
                 let (logits, dlogits) = (self.map("logits", 1, classes)?, self.map("dlogits", 1, classes)?);
-                let labels = self.gpu.allocate("labels", u64::from(self.images) * 4)?;
+                let targets =
+                    self.gpu.allocate("targets", u64::from(self.images) * size_of::<loss::Target>() as u64)?;
                 let (result, total) = (self.room(self.images.div_ceil(2))?, self.room(1)?);
                 let io = CrossEntropy {
                     logits: &logits,
-                    labels: &labels,
+                    targets: &targets,
                     smoothing: 0.1,
                     teacher: None,
                     dlogits: &dlogits,

@@ -2,7 +2,7 @@
 
 use super::initial::InitialWeights;
 use super::target::TargetTable;
-use crate::data::Sampling;
+use crate::data::{Preset, Sampling};
 use crate::search::Goal;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -96,6 +96,9 @@ pub struct Config {
     /// How often trainings show each class, where the space's own is not wanted.
     #[serde(default)]
     pub sampling: Option<Sampling>,
+    /// Augmentation of all trainings, where the space's own is not wanted.
+    #[serde(default)]
+    pub augment: Option<Preset>,
     /// What the search is compared with.
     pub compare: Vec<Comparison>,
     /// Another run, whose super-network is searched again in the place of training one; its images, seed, space and

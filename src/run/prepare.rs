@@ -64,6 +64,9 @@ pub(super) fn space(config: &Config) -> Result<(Space, u32), RunError> {
     if let Some(sampling) = config.sampling {
         space.train.sampling = sampling;
     }
+    if let Some(preset) = config.augment {
+        space.augment = preset.augment();
+    }
     let size = source.map_or(config.size.unwrap_or(space.size), |source| source.size());
     space.validate_size(&config.space, size)?;
     Ok((space, size))

@@ -14,7 +14,7 @@
 //! filters = 96
 //! [search]                        # J, L, cuts, image counts: see `SearchSettings`
 //! [train]                         # see `TrainSettings`
-//! [augment]                       # see `crate::data::Augment`
+//! [augment]                       # see `crate::data::Augment`; or `augment = "strong"` above the first table
 //! ```
 
 use super::settings::{SearchSettings, TrainSettings, WidthStep};
@@ -84,7 +84,8 @@ pub struct Space {
     pub search: SearchSettings,
     /// Settings of every training.
     pub train: TrainSettings,
-    /// Augmentation of the training images.
+    /// Augmentation of the training images: a table, or the name of a preset.
+    #[serde(deserialize_with = "crate::data::preset::read")]
     pub augment: Augment,
 }
 

@@ -5,6 +5,7 @@ use crate::data::{Augment, Batch, DataError, Epoch, Images, Loader, Normalisatio
 use crate::gpu::{Gpu, GpuError};
 use crate::graph::{Footprint, Graph, NetworkError, Teacher, Totals, Training, TrainingOptions, Weights};
 use crate::kernels::Tuning;
+use crate::kernels::loss::Target;
 use crate::kernels::optimizer::Control;
 use crate::space::{Arch, LayerShape, Supernet, TrainSettings, WidthSampler};
 use std::sync::Arc;
@@ -276,7 +277,7 @@ impl<'a> Trainer<'a> {
         };
         let shapes: Vec<&[LayerShape]> =
             if drawn.is_empty() { vec![&self.shapes; batch_size] } else { drawn.iter().map(Vec::as_slice).collect() };
-        self.training.step(&batch.images, &batch.labels, &shapes, control);
+        self.training.step_towards(&batch.images, &targets(&batch), &shapes, control);
         self.position.step += 1;
         if self.position.step.is_multiple_of(self.options.steps_in_flight) {
             self.gpu.wait().map_err(NetworkError::from)?;
@@ -342,6 +343,11 @@ impl<'a> Trainer<'a> {
     pub fn weights(&self) -> Result<Weights, TrainError> {
         Ok(self.training.weights()?)
     }
+}
+
+fn targets(batch: &Batch) -> Vec<Target> {
+    let mixed = batch.others.iter().zip(&batch.shares);
+    batch.labels.iter().zip(mixed).map(|(&label, (&other, &share))| Target { label, other, share }).collect()
 }
 
 fn state(training: &Training, position: Position) -> Result<State, TrainError> {

@@ -178,18 +178,19 @@ fn squeeze_and_excite() {
 }
 
 #[test]
-fn cross_entropy_with_label_smoothing_and_a_teacher() {
+fn cross_entropy_with_two_labels_label_smoothing_and_a_teacher() {
     for classes in [2, 5] {
         for smoothing in [0.0, 0.1, 0.9] {
             let mut logits = random(1, [3, 1, 1, classes]);
             logits.values.iter_mut().for_each(|value| *value *= 4.0);
-            let labels = [0, 1, classes - 1];
+            let target = |label, other, share| loss::Target { label, other, share };
+            let targets = [target(0, 0, 0.0), target(1, 0, 0.3), target(classes - 1, 1, 0.8)];
             let teacher = random(2, [3, 1, 1, classes]);
             for teacher in [None, Some((&teacher, 0.7))] {
-                let loss = |logits: &Array| loss::cross_entropy(logits, &labels, smoothing, teacher);
+                let loss = |logits: &Array| loss::cross_entropy(logits, &targets, smoothing, teacher);
                 let name = format!("{classes} classes, smoothing {smoothing}, a teacher: {}", teacher.is_some());
                 check(&name, &logits, &loss(&logits).gradient, |logits| {
-                    loss(logits).losses.iter().sum::<f64>() / labels.len() as f64
+                    loss(logits).losses.iter().sum::<f64>() / targets.len() as f64
                 });
             }
         }

@@ -5,7 +5,7 @@
 
 use crate::harness::is_long;
 use crate::scene::Scene;
-use netadapt::data::{self, Format, Images, Sampling};
+use netadapt::data::{self, Format, Images, Preset, Sampling};
 use netadapt::digest::sha256;
 use netadapt::disk::{Disk, SystemDisk};
 use netadapt::gpu::{Gpu, GpuError, Kernel, Options, Program, Recording, SENTINEL};
@@ -68,10 +68,11 @@ fn without_latency(mut outcome: Outcome) -> Outcome {
     outcome
 }
 
-/// A run with all three comparisons and balanced classes.
+/// A run with all three comparisons balanced classes, and all augmentation.
 fn config(scene: &Scene, out: &str, budget: &str) -> Config {
     let compare = vec![Comparison::Initial, Comparison::Uniform, Comparison::Random];
-    Config { compare, sampling: Some(Sampling::Balanced), ..scene.config(out, budget) }
+    let augment = Some(Preset::Strong);
+    Config { compare, augment, sampling: Some(Sampling::Balanced), ..scene.config(out, budget) }
 }
 
 fn environment() -> Environment {
@@ -571,6 +572,8 @@ fn search_command(scene: &Scene, out: &Path) -> Command {
         compare,
         "--sampling",
         "balanced",
+        "--augment",
+        "strong",
     ])
 }
 

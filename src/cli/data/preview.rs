@@ -1,5 +1,6 @@
 //! `netadapt-data preview`: a sheet of pictures to look at.
 
+use super::super::search::AugmentArg;
 use super::super::share::share;
 use super::check::printable;
 use crate::data::{self, Format, Images, Options, detect_channels, preview};
@@ -18,9 +19,9 @@ pub(super) struct Args {
     /// The sheet to write, a PNG file.
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
-    /// Show the images as a training augments them.
-    #[arg(long)]
-    augment: bool,
+    /// Show the images as a training augments them: with a preset, or without a name as the space says.
+    #[arg(long, value_enum, value_name = "PRESET", num_args = 0..=1, require_equals = true)]
+    augment: Option<Option<AugmentArg>>,
     /// Search space whose augmentation and size are shown: tiny, mobile, plain, or a TOML file.
     #[arg(long, default_value = "tiny")]
     preset: String,
@@ -50,7 +51,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let (images, bad) =
         Images::load_usable(&chosen, format, threads(), usize::MAX, &|_, _| ()).map_err(RunError::from)?;
     dataset.leave_out(bad).map_err(RunError::from)?;
-    let augment = args.augment.then_some((&space.augment, args.seed));
+    let augment = args.augment.map(|preset| preset.map_or(space.augment, |preset| preset.preset().augment()));
+    let augment = augment.as_ref().map(|augment| (augment, args.seed));
     let sheet = preview::sheet(&images, dataset.classes.len(), augment).map_err(RunError::from)?;
     let mut bytes = std::io::Cursor::new(Vec::new());
     sheet.write_to(&mut bytes, ImageFormat::Png)?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use netadapt::data::{Augment, Format, Images};
+use netadapt::data::{Augment, Format, Images, Preset};
 
 use super::{Folder, PLAIN, colour, load};
 
@@ -128,12 +128,115 @@ fn jitter_changes_brightness_contrast_and_saturation_within_their_range() {
     }
 }
 
+/// What one operation at full strength does to the gradient: where its middle pixel comes from, and how that changes to
+/// the right and down.
+#[test]
+fn operations_turn_shear_and_shift_by_what_is_asked_for_or_change_colours() {
+    let folder = Folder::new();
+    let images = gradient(&folder);
+    let augment = Augment { operations: 1, strength: 1.0, ..Augment::default() };
+    let close = |a: f32, b: f32| (a - b).abs() < 1e-2;
+    let mut seen = HashSet::new();
+    for epoch in 0..400 {
+        let pixels = drawn(&images, &augment, epoch);
+        let at = |x: usize, y: usize| pixels[y * 32 + x];
+        let [middle, right, below] = [at(15, 15), at(16, 15), at(15, 16)];
+        if !close(middle[2], 100.0) {
+            seen.insert("colour");
+            continue;
+        }
+        let step = |to: [f32; 3]| [to[0] - middle[0], to[1] - middle[1]];
+        let (across, down) = (step(right), step(below));
+        let turn = |sin: f32| {
+            close(across[0], 0.75f32.sqrt())
+                && close(across[1], sin)
+                && close(down[0], -sin)
+                && close(down[1], across[0])
+        };
+        let straight = close(across[0], 1.0) && close(down[1], 1.0);
+        let level = close(across[1], 0.0);
+        let upright = close(down[0], 0.0);
+        let shift = [middle[0] - 19.0, middle[1] - 19.0];
+        seen.insert(match () {
+            () if turn(0.5) || turn(-0.5) => "turned",
+            () if straight && level && close(down[0].abs(), 0.3) => "sheared along x",
+            () if straight && upright && close(across[1].abs(), 0.3) => "sheared along y",
+            () if straight && level && upright && close(shift[0].abs(), 14.4) && close(shift[1], 0.0) => {
+                "shifted along x"
+            }
+            () if straight && level && upright && close(shift[1].abs(), 14.4) && close(shift[0], 0.0) => {
+                "shifted along y"
+            }
+            () if straight && level && upright && shift.iter().all(|s| close(*s, 0.0)) => "as it was",
+            // A change of colour that leaves this blue.
+            () => "colour",
+        });
+    }
+    let all =
+        ["turned", "sheared along x", "sheared along y", "shifted along x", "shifted along y", "as it was", "colour"];
+    assert_eq!(seen, HashSet::from(all));
+}
+
+/// Black and white images: a value says how much of it is white, and so what its labels have to say.
+#[test]
+fn mixed_images_say_how_much_of_them_is_the_others() {
+    let folder = Folder::new();
+    let paths = [0, 255].map(|v| folder.image(&format!("{v}.png"), &colour(40, 40, |_, _| [v; 3])));
+    let images = load(&paths, Format { size: 32, channels: 3 });
+    let mixed = |augment: &Augment| {
+        let (mut shares, mut other) = (Vec::new(), 0);
+        for epoch in 0..300 {
+            let batch = images.batch(&[0, 1], &PLAIN, Some((augment, 1, epoch))).unwrap();
+            for (i, image) in batch.images.chunks_exact(32 * 32 * 4).enumerate() {
+                let white = image.chunks_exact(4).map(|pixel| pixel[0]).sum::<f32>() / 1024.0;
+                let (share, label) = (batch.shares[i], batch.others[i]);
+                let want = (1.0 - share) * batch.labels[i] as f32 + share * label as f32;
+                assert!((white - want).abs() < 1e-4, "{white} instead of {want}");
+                other += u32::from(label != batch.labels[i]);
+                shares.push(share);
+            }
+        }
+        assert!(other > 100, "half of the partners are of the other class: {other}");
+        extremes(&shares)
+    };
+    let (least, most) = mixed(&Augment { mixup: 1.0, ..Augment::default() });
+    assert!(least < 0.02 && (0.48..0.5).contains(&most), "{least} to {most}");
+    let (least, most) = mixed(&Augment { cutmix: 1.0, ..Augment::default() });
+    assert!(least < 0.02 && (0.8..=1.0).contains(&most), "{least} to {most}");
+    let batch = images.batch(&[0, 1], &PLAIN, Some((&Augment::default(), 1, 0))).unwrap();
+    assert_eq!((batch.others, batch.shares), (batch.labels, vec![0.0; 2]));
+}
+
 #[test]
 fn augmentation_settings_are_off_by_default_and_strict() {
     let read = |text: &str| toml::from_str::<Augment>(text);
     assert_eq!(read("").unwrap(), Augment::default());
-    let off = Augment { flip: false, crop: false, cutout: 0.0, scale_min: 1.0, jitter: 0.0 };
+    let off = Augment {
+        flip: false,
+        crop: false,
+        cutout: 0.0,
+        scale_min: 1.0,
+        jitter: 0.0,
+        operations: 0,
+        strength: 0.3,
+        mixup: 0.0,
+        cutmix: 0.0,
+    };
     assert_eq!(Augment::default(), off);
     assert_eq!(read("flip = true\ncutout = 0.5").unwrap(), Augment { flip: true, cutout: 0.5, ..off });
+    #[derive(serde::Deserialize)]
+    struct Space {
+        #[serde(deserialize_with = "netadapt::data::preset::read")]
+        augment: Augment,
+    }
+    let space = |text: &str| toml::from_str::<Space>(text).map(|space| space.augment);
+    assert_eq!(space("augment = 'strong'").unwrap(), Preset::Strong.augment());
+    assert_eq!(space("[augment]\nflip = true").unwrap(), Augment { flip: true, ..off });
+    let error = space("augment = 'heavy'").unwrap_err().to_string();
+    assert!(error.contains("heavy") && error.contains("none, light, strong"), "{error}");
+    assert!(space("[augment]\nmirror = true").unwrap_err().to_string().contains("mirror"));
+    for (name, preset) in Preset::ALL {
+        preset.augment().check().unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
     assert!(read("mirror = true").unwrap_err().to_string().contains("mirror"));
 }

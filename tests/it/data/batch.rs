@@ -103,6 +103,11 @@ fn what_cannot_be_loaded_or_batched_is_refused() {
     assert!(matches!(Loader::in_order(Arc::clone(&images), PLAIN, 0, 1), Err(DataError::Batch { .. })));
     for (name, augment) in [
         ("cutout", Augment { cutout: 1.1, ..Augment::default() }),
+        ("operations", Augment { operations: 5, ..Augment::default() }),
+        ("strength", Augment { strength: 1.5, ..Augment::default() }),
+        ("mixup", Augment { mixup: -0.5, ..Augment::default() }),
+        ("cutmix", Augment { cutmix: f32::NAN, ..Augment::default() }),
+        ("mixup + cutmix", Augment { mixup: 0.6, cutmix: 0.6, ..Augment::default() }),
         ("jitter", Augment { jitter: -0.1, ..Augment::default() }),
         ("scale_min", Augment { scale_min: 0.0, ..Augment::default() }),
         ("scale_min", Augment { scale_min: f32::NAN, ..Augment::default() }),
@@ -113,7 +118,7 @@ fn what_cannot_be_loaded_or_batched_is_refused() {
 }
 
 fn epoch() -> Epoch {
-    let augment = Augment { flip: true, crop: true, cutout: 0.3, scale_min: 1.0, jitter: 0.2 };
+    let augment = Augment { flip: true, crop: true, cutout: 0.3, scale_min: 1.0, jitter: 0.2, ..Augment::default() };
     let sampling = Sampling::Natural;
     Epoch { normalisation: PLAIN, augment, sampling, batch_size: 5, seed: 7, epoch: 3, threads: 2, start_step: 0 }
 }
@@ -138,7 +143,8 @@ fn a_pass_is_the_same_whatever_the_threads_and_wherever_it_starts() {
             assert!(passed == rest, "{threads} threads from step {start_step}");
         }
     }
-    let balanced = Epoch { sampling: Sampling::Balanced, ..epoch() };
+    let mixed = Augment { operations: 2, strength: 0.5, mixup: 0.4, cutmix: 0.4, ..epoch().augment };
+    let balanced = Epoch { sampling: Sampling::Balanced, augment: mixed, ..epoch() };
     let expected = pass(&Epoch { threads: 1, ..balanced });
     for threads in [2, 4] {
         for start_step in [0, 1, 4] {

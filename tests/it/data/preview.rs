@@ -65,4 +65,11 @@ fn the_program_writes_a_sheet() {
     assert!(text.contains("row 2    dog") && text.contains("92 x 38 pixels"), "{text}");
     assert_eq!(image::open(&out).unwrap().into_rgb8().dimensions(), (5 * 18 + 2, 2 * 18 + 2));
     assert!(!preview(&[]).status.success(), "nothing is written over");
+    let sheet = |flag: &str| {
+        std::fs::remove_file(&out).unwrap();
+        assert_eq!(preview(&[flag]).status.code(), Some(0), "{flag}");
+        image::open(&out).unwrap().into_rgb8()
+    };
+    let [none, light, strong] = ["none", "light", "strong"].map(|name| sheet(&format!("--augment={name}")));
+    assert!(none != light && light != strong, "each preset shows");
 }

@@ -42,6 +42,17 @@ pub struct Normalisation {
     pub std: [f32; 3],
 }
 
+impl Normalisation {
+    /// A normalised pixel as 8-bit red, green and blue; of a grey one all are alike.
+    pub fn colour(&self, pixel: &[f32], channels: u32) -> [u8; 3] {
+        [0, 1, 2].map(|c| {
+            let c = c.min(channels as usize - 1);
+            let value = pixel[c] * self.std[c] + self.mean[c];
+            (value * 255.0).round().clamp(0.0, 255.0) as u8
+        })
+    }
+}
+
 /// Images as a network takes them in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {

@@ -45,20 +45,14 @@ pub fn sheet(images: &Images, classes: usize, augment: Option<(&Augment, u64)>) 
     let mut sheet = RgbImage::from_pixel(width as u32 + GAP, height as u32 + GAP, Rgb([255; 3]));
     // Normalised as for training, so that what is cut out or lies beyond the margin is the mean colour.
     let normalisation = images.statistics();
-    let channels = images.format().channels as usize;
+    let channels = images.format().channels;
     for (row, indices) in rows.iter().enumerate() {
         for (column, &index) in indices.iter().enumerate() {
             let batch = images.batch(&[index], &normalisation, augment.map(|(augment, seed)| (augment, seed, 0)))?;
             let (left, top) = (column as u32 * tile + GAP, row as u32 * tile + GAP);
             for (i, pixel) in batch.images.chunks_exact(4).enumerate() {
                 let (x, y) = (i as u32 % images.format().size, i as u32 / images.format().size);
-                // A grey image has one channel for all three.
-                let level = |c: usize| {
-                    let c = c.min(channels - 1);
-                    let value = pixel[c] * normalisation.std[c] + normalisation.mean[c];
-                    (value * 255.0).round().clamp(0.0, 255.0) as u8
-                };
-                sheet.put_pixel(left + x, top + y, Rgb([0, 1, 2].map(level)));
+                sheet.put_pixel(left + x, top + y, Rgb(normalisation.colour(pixel, channels)));
             }
         }
     }

@@ -147,6 +147,28 @@ pub(super) fn pictures(input: &Input, network: &NetworkSummary) -> String {
     mistakes + &samples
 }
 
+/// What a network saw in training, or nothing without pictures.
+pub(super) fn batch(input: &Input) -> String {
+    if input.batch.is_empty() {
+        return String::new();
+    }
+    let mut html = String::from(
+        "<h3>What the network saw</h3><p class=\"about\">Images of the first batch, as they were augmented. Where two are \
+         mixed, so are their labels.</p><div class=\"gallery\">",
+    );
+    for picture in &input.batch {
+        let (is, other) = (name(input, picture.label as usize), name(input, picture.other as usize));
+        push!(html, "<figure><img alt=\"{}\" src=\"data:image/png;base64,{}\">", Text(&is), Text(&picture.png_base64));
+        push!(html, "<figcaption>{}", Text(&is));
+        if picture.share > 0.0 {
+            push!(html, "<small>and {} of {}</small>", percent(f64::from(picture.share)), Text(&other));
+        }
+        html.push_str("</figcaption></figure>");
+    }
+    html.push_str("</div>");
+    html
+}
+
 fn gallery(input: &Input, pictures: &[Picture], head: &str) -> String {
     if pictures.is_empty() {
         return String::new();

@@ -1,12 +1,14 @@
 //! Loss and accuracy of every training, and where the time of the run went.
 
 use super::chart::{Dot, Plot};
+use super::classes;
 use super::html::{Text, duration, fixed, percent, push};
-use super::input::{Curve, Seconds};
+use super::input::{Curve, Input, Seconds};
 use super::scale::Scale;
 
 /// The section, or nothing where no training was recorded.
-pub(super) fn section(trainings: &[Curve]) -> String {
+pub(super) fn section(input: &Input) -> String {
+    let trainings = &input.trainings;
     let cards: String = trainings.iter().filter(|curve| !curve.epochs.is_empty()).map(card).collect();
     if cards.is_empty() {
         return cards;
@@ -14,8 +16,9 @@ pub(super) fn section(trainings: &[Curve]) -> String {
     format!(
         "<section id=\"training\"><h2>Trainings</h2><p class=\"about\">Both are of the training images as they were \
          augmented. In the super-network every image trains a network of another width, so its loss stays higher than \
-         that of one network.</p><div class=\"cards\">{cards}</div>{}</section>",
-        table(trainings)
+         that of one network.</p><div class=\"cards\">{cards}</div>{}{}</section>",
+        table(trainings),
+        classes::batch(input)
     )
 }
 

@@ -45,6 +45,9 @@ pub struct Input {
     pub candidates: Vec<Candidate>,
     /// Every training of the run.
     pub trainings: Vec<Curve>,
+    /// Images of the first batch, as the network saw them.
+    #[serde(default)]
+    pub batch: Vec<TrainingPicture>,
 }
 
 /// The adapter.
@@ -254,6 +257,19 @@ pub struct Picture {
     pub predicted: u32,
     /// Probability that the network gave to `predicted`.
     pub confidence: f32,
+}
+
+/// A training image as it was augmented, and what the network was told of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingPicture {
+    /// A PNG in base64, as `Picture::new` makes it.
+    pub png_base64: String,
+    /// Number of its class.
+    pub label: u32,
+    /// Number of the class of the image that is mixed in.
+    pub other: u32,
+    /// Share of that image, 0 without one.
+    pub share: f32,
 }
 
 /// Why pixels are not a picture.

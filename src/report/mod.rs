@@ -20,7 +20,7 @@ mod html; // escaping, base64, numbers as people read them
 
 pub use input::{
     Compared, Curve, DatasetSummary, Device, Difference, InitialSummary, Input, LayerBar, LayerSize, NetworkSummary,
-    Picture, PictureError, Seconds,
+    Picture, PictureError, Seconds, TrainingPicture,
 };
 pub use merged::merged;
 pub use page::page;

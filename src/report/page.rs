@@ -19,7 +19,7 @@ pub fn page(input: &Input) -> String {
     for (index, network) in input.networks.iter().enumerate() {
         html.push_str(&network_section(input, index, network));
     }
-    html.push_str(&curves::section(&input.trainings));
+    html.push_str(&curves::section(input));
     html.push_str(&curves::time(&input.seconds));
     push!(html, "{GUIDE}<section id=\"run\"><h2>The run</h2>{}</section></main>", facts(input));
     document(&input.title, &html, &serde_json::to_string(&slim(input)).unwrap_or_default())
@@ -41,6 +41,7 @@ pub(super) fn slim(input: &Input) -> Input {
         network.samples.clear();
         network.mistakes.clear();
     }
+    input.batch.clear();
     input
 }
 

@@ -3,12 +3,14 @@
 use super::config::{Config, StrategyKind};
 use super::prepare::Prepared;
 use super::result::{ComparedNetwork, FoundNetwork, RunResult};
-use crate::data::Images;
+use super::training::training_seed;
+use crate::data::{Epoch, Images, Loader};
 use crate::latency::Table;
-use crate::report::{self, LayerBar, LayerSize, NetworkSummary, Picture};
+use crate::report::{self, LayerBar, LayerSize, NetworkSummary, Picture, TrainingPicture};
 use crate::search::Resource;
 use crate::space::{Arch, LayerKind, OperationKind, operation};
 use crate::train::Evaluation;
+use std::sync::Arc;
 
 /// Pictures of each kind in a report.
 const PICTURES: usize = 12;
@@ -116,6 +118,36 @@ pub(super) fn network_summary(
     }
 }
 
+/// Images of the first batch of the run's first training, as the network saw them. What cannot be read again is missing
+/// from the page, and no reason to lose the run.
+fn first_batch(config: &Config, prepared: &Prepared) -> Vec<TrainingPicture> {
+    let images = &prepared.train;
+    let settings = &prepared.space.train;
+    let epoch = Epoch {
+        normalisation: prepared.normalisation,
+        augment: prepared.space.augment,
+        sampling: settings.sampling,
+        batch_size: images.len().min(settings.batch as usize).min(PICTURES),
+        seed: training_seed(config, config.from.is_none()),
+        epoch: 0,
+        threads: 1,
+        start_step: 0,
+    };
+    let batch = Loader::epoch(Arc::clone(images), &epoch).ok().and_then(|mut batches| batches.next()?.ok());
+    let Some(batch) = batch else { return Vec::new() };
+    let size = images.format().size;
+    let told = batch.labels.iter().zip(&batch.others).zip(&batch.shares);
+    let each = batch.images.chunks_exact(size as usize * size as usize * 4);
+    let picture = |(values, ((&label, &other), &share)): (&[f32], ((&u32, &u32), &f32))| {
+        let pixels = values.chunks_exact(4);
+        let pixels: Vec<u8> =
+            pixels.flat_map(|pixel| prepared.normalisation.colour(pixel, images.format().channels)).collect();
+        let png_base64 = Picture::new(&pixels, size, 3).ok()?.png_base64;
+        Some(TrainingPicture { png_base64, label, other, share })
+    };
+    each.zip(told).filter_map(picture).collect()
+}
+
 /// The page's view of the result, beside what the run has `collected` on its way: networks, iterates,
 /// candidates, trainings.
 pub(super) fn input(
@@ -191,6 +223,7 @@ pub(super) fn input(
             holdout_accuracy: initial.accuracy.shared.unwrap_or(0.0),
         },
         comparison: result.compare.iter().map(compared).collect(),
+        batch: first_batch(config, prepared),
         ..collected
     }
 }

@@ -65,6 +65,11 @@ impl Course<'_> {
     }
 }
 
+/// The final trainings see other orders and crops than the super-network did.
+pub(super) fn training_seed(config: &Config, of_supernet: bool) -> u64 {
+    config.seed.wrapping_add(u64::from(!of_supernet))
+}
+
 fn options<'a>(config: &Config, prepared: &'a Prepared, task: &Task<'a>) -> TrainerOptions<'a> {
     let settings = &prepared.space.train;
     let (epochs, learning_rate) = match (&task.sampler, config.final_start) {
@@ -78,8 +83,7 @@ fn options<'a>(config: &Config, prepared: &'a Prepared, task: &Task<'a>) -> Trai
         settings,
         epochs,
         learning_rate,
-        // The final trainings see other orders and crops than the super-network did.
-        seed: config.seed.wrapping_add(u64::from(task.sampler.is_none())),
+        seed: training_seed(config, task.sampler.is_some()),
         sampler: task.sampler.clone(),
         teacher: None,
         images: Arc::clone(&prepared.train),

@@ -235,6 +235,10 @@ fn example() -> Input {
             compared("uniform", 1.89, 0.848, 0.874),
             compared("random", 1.90, 0.862, 0.874),
         ],
+        batch: vec![
+            TrainingPicture { png_base64: picture(dice, [2, 2], 1).png_base64, label: 2, other: 2, share: 0.0 },
+            TrainingPicture { png_base64: picture(dice, [4, 4], 1).png_base64, label: 4, other: 7, share: 0.3 },
+        ],
         iterates,
         candidates,
         trainings: vec![
@@ -364,6 +368,8 @@ fn the_example_has_every_section() {
         "blocks.5",
         "The worst mistakes",
         "Accuracy of each class",
+        "What the network saw",
+        "and 30.0\u{a0}% of sneaker",
         "87.0\u{a0}%",
         "+2.6",
         "≤ 50%",

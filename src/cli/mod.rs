@@ -112,7 +112,14 @@ fn exit(result: anyhow::Result<()>) -> ExitCode {
             message = if message.is_empty() { text } else { format!("{message}: {text}") };
         }
     }
-    eprintln!("error: {message}");
-    let code = error.downcast_ref::<RunError>().map_or(1, RunError::exit_code);
+    let run_error = error.downcast_ref::<RunError>();
+    // Names of files from strangers cannot write to the terminal; errors in a configuration show it in several lines.
+    let lines = match run_error {
+        Some(RunError::Data(_)) => vec![message.as_str()],
+        _ => message.split('\n').collect(),
+    };
+    let lines: Vec<String> = lines.into_iter().map(terminal::printable).collect();
+    eprintln!("error: {}", lines.join("\n"));
+    let code = run_error.map_or(1, RunError::exit_code);
     ExitCode::from(code)
 }

@@ -42,7 +42,7 @@ impl Progress {
 impl Listener for Progress {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::Note { text } => self.line(&format!("note: {text}")),
+            Event::Note { text } => self.line(&format!("note: {}", printable(text))),
             Event::Begin { phase } => {
                 self.phase = phase.to_string();
                 self.begun = Instant::now();
@@ -145,4 +145,19 @@ pub(super) fn print_result(result: &RunResult) {
             d.high * 100.0
         );
     }
+}
+
+/// A name from a stranger without what would move the cursor, colour the terminal or turn the direction of reading.
+pub(super) fn printable(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || turns(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
+#[test]
+fn names_cannot_write_to_the_terminal() {
+    assert_eq!(printable("a\n\u{1b}[31m\u{202e}gpj.é"), "a\\n\\u{1b}[31m\\u{202e}gpj.é");
 }

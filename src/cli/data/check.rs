@@ -1,7 +1,7 @@
 //! `netadapt-data check`: what is in a folder, and what is wrong with it.
 
 use super::super::share::share;
-use super::super::terminal::Progress;
+use super::super::terminal::{Progress, printable};
 use crate::data::examine::{Counts, Finding, Kind, Report};
 use crate::data::{Options, examine};
 use crate::run::{Event, Listener, Phase, RunError, threads};
@@ -115,19 +115,4 @@ pub(super) fn print_classes(classes: &BTreeMap<String, Counts>) {
         all.test += counts.test;
     }
     row(&format!("all {}", classes.len()), all);
-}
-
-/// A name from a stranger without what would move the cursor, colour the terminal or turn the direction of reading.
-pub(super) fn printable(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || turns(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    shown
-}
-
-#[test]
-fn names_cannot_write_to_the_terminal() {
-    assert_eq!(printable("a\n\u{1b}[31m\u{202e}gpj.é"), "a\\n\\u{1b}[31m\\u{202e}gpj.é");
 }

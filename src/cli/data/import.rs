@@ -1,6 +1,6 @@
 //! `netadapt-data import`: sets in other programs' forms as folders of images.
 
-use super::check::printable;
+use super::super::terminal::printable;
 use crate::data::DataError;
 use crate::data::import::{self, Imported};
 use crate::run::RunError;

@@ -6,6 +6,7 @@ mod preview;
 mod split;
 
 use super::share::share;
+use super::terminal::printable;
 use crate::data::{self, Format, Images, Options, detect_channels};
 use crate::run::{RunError, threads};
 use clap::{Parser, Subcommand};
@@ -73,14 +74,14 @@ fn stats(root: &Path, size: u32, options: &Options) -> anyhow::Result<()> {
     let count = |samples: &[data::Sample], label: usize| samples.iter().filter(|s| s.label as usize == label).count();
     for (label, class) in dataset.classes.iter().enumerate() {
         let counts = [&dataset.train, &dataset.holdout, &dataset.test].map(|samples| count(samples, label));
-        say!("{class:<24} {:>8} {:>8} {:>8}", counts[0], counts[1], counts[2]);
+        say!("{:<24} {:>8} {:>8} {:>8}", printable(class), counts[0], counts[1], counts[2]);
     }
     let all = [dataset.train.len(), dataset.holdout.len(), dataset.test.len()];
     say!("{:<24} {:>8} {:>8} {:>8}", "all", all[0], all[1], all[2]);
     let kind = if channels == 1 { "grey" } else { "colour" };
     say!("{kind}, median short side {} px, {} files skipped", dataset.short_side, dataset.skipped);
     if let Some(text) = dataset.left_out() {
-        say!("{text}");
+        say!("{}", printable(&text));
     }
     let channels = channels as usize;
     say!("mean {:?}, deviation {:?}", &normalisation.mean[..channels], &normalisation.std[..channels]);

@@ -2,7 +2,7 @@
 
 use super::super::search::AugmentArg;
 use super::super::share::share;
-use super::check::printable;
+use super::super::terminal::printable;
 use crate::data::{self, Format, Images, Options, detect_channels, preview};
 use crate::disk::{SystemDisk, write_whole};
 use crate::run::{RunError, threads};

@@ -1,8 +1,8 @@
 //! `netadapt-data split`: a split of one's own, written down and not carried out.
 
 use super::super::share::share;
-use super::super::terminal::Progress;
-use super::check::{print_classes, printable};
+use super::super::terminal::{Progress, printable};
+use super::check::print_classes;
 use crate::data::{BadFile, Division, Shares, divide};
 use crate::disk::{SystemDisk, write_whole};
 use crate::run::{Event, Listener, Phase, RunError, threads};

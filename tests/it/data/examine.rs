@@ -275,3 +275,18 @@ fn the_program_says_it_in_a_screen_or_in_json_and_by_its_exit_code() {
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["findings"][0]["kind"], "layout");
 }
+
+/// A name cannot colour the terminal, forge a line, or turn the direction of reading, in an error.
+#[cfg(unix)]
+#[test]
+fn names_in_errors_cannot_write_to_the_terminal() {
+    let folder = Folder::new();
+    ["a", "b"].into_iter().for_each(|class| folder.class(class, 20));
+    folder.file("a/x\u{1b}[31m\nerror: none\u{202e}.png", b"");
+    let program = env!("CARGO_BIN_EXE_netadapt-data");
+    let stats = Command::new(program).arg("stats").arg(folder.root()).args(["--max-bad", "0%"]).output().unwrap();
+    let text = String::from_utf8(stats.stderr).unwrap();
+    assert_eq!(stats.status.code(), Some(5), "{text}");
+    assert!(text.contains("x\\u{1b}[31m\\nerror: none\\u{202e}.png"), "{text}");
+    assert!(text.lines().count() == 1 && !text.contains(['\u{1b}', '\u{202e}']), "{text}");
+}

@@ -2,6 +2,7 @@
 //!
 //! `fuzz/` has a target of each; the tests feed each with changed files. Sizes are capped by who reads the file, before.
 
+use crate::data::import::table;
 use crate::data::{decode, manifest as split};
 use crate::export::{evaluate, manifest};
 use crate::graph::{Graph, lower};
@@ -46,6 +47,7 @@ pub static FORMATS: &[Format] = &[
     Format { name: "report", reads: reads_report },
     Format { name: "split", reads: split::reads_manifest },
     Format { name: "image", reads: decode::reads_image },
+    Format { name: "table", reads: table::reads_table },
 ];
 
 /// The format of this name.

@@ -122,7 +122,7 @@ pub fn divide(
 }
 
 /// The folder of images from the manifest's, with `/` between the parts.
-fn path_from(folder: &Path, root: &Path, file: &Path) -> Result<String, DataError> {
+pub(super) fn path_from(folder: &Path, root: &Path, file: &Path) -> Result<String, DataError> {
     let canonical =
         |path: &Path| fs::canonicalize(path).map_err(|source| DataError::Read { path: path.to_owned(), source });
     let (folder, whole) = (canonical(folder)?, canonical(root)?);

@@ -123,6 +123,12 @@ pub enum Kind {
     Extension,
     /// A symbolic link left out.
     Link,
+    /// A line of a table that names no image.
+    LabelWithoutFile,
+    /// An image that no line of a table names.
+    FileWithoutLabel,
+    /// A line of a table that says nothing, or what another one says.
+    Line,
 }
 
 impl Kind {
@@ -147,6 +153,9 @@ impl Kind {
             Self::Folder => "folder",
             Self::Extension => "extension",
             Self::Link => "link",
+            Self::LabelWithoutFile => "label-without-file",
+            Self::FileWithoutLabel => "file-without-label",
+            Self::Line => "line",
         }
     }
 }

@@ -53,7 +53,9 @@ impl Manifest {
         Ok(manifest)
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence.
+    pub(super) fn check(&self) -> Result<(), String> {
         if self.version != VERSION {
             return Err(format!("is of version {}, and {VERSION} is read", self.version));
         }

@@ -167,6 +167,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("report", report()),
         ("split", serde_json::to_vec(&split.manifest).expect("it is plain data")),
         ("image", std::fs::read(scene.path("data/train/left/0.png")).expect("an image")),
+        ("table", b"id,label\na.png,cat\nb/a,\"dog, wild\"\nc,cat\n".to_vec()),
     ]
 }
 

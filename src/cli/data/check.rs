@@ -77,12 +77,17 @@ fn print(report: &Report) {
     if let Some(ratio) = report.imbalance {
         say!("the largest class has {ratio:.1} times the training images of the smallest");
     }
-    match report.findings.len() {
+    print_findings(&report.findings);
+}
+
+/// How many findings there are of each kind, and the first of them.
+pub(super) fn print_findings(findings: &[Finding]) {
+    match findings.len() {
         0 => say!("nothing found to be wrong"),
         1 => say!("1 finding"),
         n => say!("{n} findings; --json lists all of them"),
     }
-    let kinds: Vec<&[Finding]> = report.findings.chunk_by(|a, b| a.kind == b.kind).collect();
+    let kinds: Vec<&[Finding]> = findings.chunk_by(|a, b| a.kind == b.kind).collect();
     let examples = EXAMPLES[usize::from(kinds.len() >= MANY_KINDS)];
     for findings in kinds {
         say!("{:<28} {:>8}", findings[0].kind.name(), findings.len());

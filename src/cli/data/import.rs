@@ -1,9 +1,14 @@
 //! `netadapt-data import`: sets in other programs' forms as folders of images.
 
 use super::super::terminal::printable;
+use super::check::print_findings;
+use super::split::beside;
 use crate::data::DataError;
+use crate::data::import::table::{self, Columns};
 use crate::data::import::{self, Imported};
+use crate::disk::{SystemDisk, write_whole};
 use crate::run::RunError;
+use anyhow::{Context as _, bail};
 use std::path::PathBuf;
 
 /// What to import.
@@ -32,6 +37,31 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         classes: Option<PathBuf>,
     },
+    /// A table of files and classes beside a folder of images, as Kaggle has them.
+    Csv(Csv),
+}
+
+/// A table and its images.
+#[derive(Debug, clap::Args)]
+pub(super) struct Csv {
+    /// The table: titles, then a file (with or without its extension) and a class a line.
+    table: PathBuf,
+    /// Folder that the names begin in.
+    #[arg(long, value_name = "FOLDER")]
+    images: PathBuf,
+    /// A manifest (.json) in that folder or above it, which copies nothing, or a folder to copy to [default:
+    /// FOLDER.json].
+    #[arg(short, long, value_name = "OUT")]
+    out: Option<PathBuf>,
+    /// Title of the column of files, where it is not image, file, filename, path, id or the like.
+    #[arg(long, value_name = "TITLE")]
+    file_column: Option<String>,
+    /// Title of the column of classes, where it is not class, label, category or the like.
+    #[arg(long, value_name = "TITLE")]
+    class_column: Option<String>,
+    /// Print one JSON object with every finding.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Where to.
@@ -50,9 +80,46 @@ pub(super) fn run(command: Command) -> anyhow::Result<()> {
         Command::Cifar { files, target: Target { out }, classes } => {
             (import::cifar(&files, classes.as_deref(), &out), out)
         }
+        Command::Csv(args) => return csv(args),
     };
     let Imported { classes } = imported.map_err(DataError::from).map_err(RunError::from)?;
     let images: usize = classes.values().sum();
     say!("{images} images in {} classes: {}", classes.len(), printable(&out.to_string_lossy()));
+    Ok(())
+}
+
+fn csv(args: Csv) -> anyhow::Result<()> {
+    let Csv { table, images, out, file_column, class_column, json } = args;
+    let out = match out {
+        Some(out) => out,
+        None => beside(&images)?,
+    };
+    if out.exists() {
+        bail!("'{}' exists already: remove it, or name another with -o", out.display());
+    }
+    let columns = Columns { file: file_column, class: class_column };
+    let labelled = table::labelled(&table, &images, &columns).map_err(RunError::from)?;
+    let is_manifest = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    if is_manifest {
+        let manifest = table::to_manifest(&labelled, &images, &out).map_err(RunError::from)?;
+        let text = serde_json::to_string_pretty(&manifest)?;
+        write_whole(&SystemDisk, &out, format!("{text}\n").as_bytes())
+            .with_context(|| format!("cannot write '{}'", out.display()))?;
+    } else {
+        table::to_folder(&labelled, &images, &out).map_err(DataError::from).map_err(RunError::from)?;
+    }
+    let count: usize = labelled.files.values().map(Vec::len).sum();
+    let path = out.to_string_lossy();
+    if json {
+        let classes: std::collections::BTreeMap<&String, usize> =
+            labelled.files.iter().map(|(class, files)| (class, files.len())).collect();
+        let findings = &labelled.findings;
+        say!("{}", serde_json::json!({ "out": path, "classes": classes, "images": count, "findings": findings }));
+        return Ok(());
+    }
+    print_findings(&labelled.findings);
+    let what =
+        if is_manifest { "netadapt search takes it in the place of a folder" } else { "copies, a folder a class" };
+    say!("{count} images in {} classes: {}: {what}", labelled.files.len(), printable(&path));
     Ok(())
 }

@@ -70,7 +70,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// The file beside a folder that is named after it.
-fn beside(folder: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn beside(folder: &Path) -> anyhow::Result<PathBuf> {
     let whole = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     let Some(mut name) = whole.file_name().map(ToOwned::to_owned) else {
         bail!("'{}' has no name to call the manifest after: name it with -o", folder.display());

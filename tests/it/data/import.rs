@@ -8,9 +8,12 @@ use std::process::Command;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use netadapt::data::examine::Kind;
+use netadapt::data::import::table::{Columns, Labelled, labelled, to_folder};
 use netadapt::data::import::{ImportError, cifar, idx};
+use netadapt::data::open;
 
-use super::Folder;
+use super::{Folder, OPTIONS};
 
 /// Six images of 3 x 2 pixels, of which pixel p of image i is 10 i + p.
 fn images() -> Vec<u8> {
@@ -172,4 +175,118 @@ fn the_program_imports_and_refuses() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("6 images in 2 classes"), "{text}");
     assert_eq!(import(&numbers).status.code(), Some(5), "it is there already");
+}
+
+/// Ten images in `images/`, two of one name but for the extension, one in a folder of its own.
+fn pictures(folder: &Folder) -> PathBuf {
+    for i in 0..7 {
+        folder.image(&format!("images/{i}.png"), &super::grey(6, 5 + i, |x, y| (x * y) as u8));
+    }
+    folder.file("images/7.png", b"not looked at");
+    folder.file("images/7.jpg", b"not looked at");
+    folder.file("images/below/8.png", b"not looked at");
+    folder.file("images/notes.txt", b"no image");
+    folder.root().join("images")
+}
+
+fn table(folder: &Folder, text: &str) -> Result<Labelled, String> {
+    let table = folder.file("table.csv", text.as_bytes());
+    labelled(&table, &folder.root().join("images"), &Columns::default()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn tables_name_files_with_and_without_extensions() {
+    let folder = Folder::new();
+    let images = pictures(&folder);
+    let text = "Id,note,LABEL\n0,,cat\n1.png,\"a, b\",cat\n2,,dog\nbelow/8,,dog\n3.png,,\"big\"\n7.jpg,,big\n";
+    for text in [text.to_owned(), format!("\u{feff}{}", text.replace('\n', "\r\n"))] {
+        let found = table(&folder, &text).unwrap();
+        let files = |class: &str| found.files[class].join(" ");
+        assert_eq!([files("cat"), files("dog"), files("big")], ["0.png 1.png", "2.png below/8.png", "3.png 7.jpg"]);
+    }
+    let tabs = table(&folder, "file\tclass\n0.png\ta;b,c\n1.png\td\n").unwrap();
+    assert_eq!(tabs.files.keys().collect::<Vec<_>>(), ["a;b,c", "d"]);
+    let file = folder.file("other.csv", b"what;which\n0;a\n1;b\n");
+    let columns = Columns { file: Some("what".to_owned()), class: Some("which".to_owned()) };
+    assert_eq!(labelled(&file, &images, &columns).unwrap().files.len(), 2);
+    // Copies lie in folders of their classes under the names that they had.
+    let found = table(&folder, text).unwrap();
+    let imported = to_folder(&found, &images, &folder.root().join("set")).unwrap();
+    assert_eq!(imported.classes, counts([("big", 2), ("cat", 2), ("dog", 2)]));
+    let copied = files(&folder.root().join("set"));
+    assert_eq!(copied, ["big/3.png", "big/7.jpg", "cat/0.png", "cat/1.png", "dog/2.png", "dog/below/8.png"]);
+    assert_eq!(fs::read(folder.root().join("set/big/7.jpg")).unwrap(), b"not looked at");
+}
+
+#[test]
+fn lines_and_files_that_do_not_fit_are_findings() {
+    let folder = Folder::new();
+    pictures(&folder);
+    let text = "id,class\n0,cat\n0.png,cat\n1,dog\n2,dog\n2,cat\n7,cat\nno,cat\n3\n4,../dog\n../table.csv,cat\n";
+    let found = table(&folder, text).unwrap();
+    assert_eq!(found.files.values().flatten().collect::<Vec<_>>(), ["0.png", "1.png"]);
+    let findings: Vec<(&str, Kind)> = found.findings.iter().map(|f| (f.file.as_str(), f.kind)).collect();
+    assert_eq!(
+        findings,
+        [
+            ("2", Kind::DuplicateAcrossLabels),
+            ("no", Kind::LabelWithoutFile),
+            ("../table.csv", Kind::LabelWithoutFile),
+            ("3.png", Kind::FileWithoutLabel),
+            ("4.png", Kind::FileWithoutLabel),
+            ("5.png", Kind::FileWithoutLabel),
+            ("6.png", Kind::FileWithoutLabel),
+            ("7.jpg", Kind::FileWithoutLabel),
+            ("7.png", Kind::FileWithoutLabel),
+            ("below/8.png", Kind::FileWithoutLabel),
+            ("0.png", Kind::Line),
+            ("7", Kind::Line),
+            ("3", Kind::Line),
+            ("4", Kind::Line),
+        ]
+    );
+    assert!(found.findings[1].advice.starts_with("line 8: "), "{:?}", found.findings[1]);
+    for (text, words) in [
+        ("", "lacks a column of files"),
+        ("id\n1\n", "lacks a column of classes that is known: name one of 'id' with --class-column"),
+        ("id,class\n", "names no image of"),
+        ("id,class\nx,cat\n", "names no image of"),
+        ("id,class\n0,cat\n1,cat\n", "one class only, 'cat'"),
+    ] {
+        let error = table(&folder, text).unwrap_err();
+        assert!(error.contains(words), "{words}: {error}");
+    }
+}
+
+#[test]
+fn the_program_makes_a_manifest_of_a_table_that_a_search_takes() {
+    let folder = Folder::new();
+    for i in 0..20 {
+        folder.image(&format!("images/{i}.png"), &super::grey(6 + i, 6, |x, y| (x * y) as u8));
+    }
+    let lines: String = (0..19).map(|i| format!("{i},{}\n", if i % 2 == 0 { "even" } else { "odd" })).collect();
+    let table = folder.file("table.csv", format!("id,label\n{lines}missing,odd\n").as_bytes());
+    let import = |out: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netadapt-data"));
+        let images = folder.root().join("images");
+        command.args(["import", "csv"]).arg(&table).arg("--images").arg(images).arg("-o").arg(folder.root().join(out));
+        command.args(more).output().unwrap()
+    };
+    let output = import("set.json", &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for words in ["2 findings", "label-without-file", "missing: line 21", "19.png: no line", "19 images in 2 classes"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let dataset = open(&folder.root().join("set.json"), &OPTIONS).unwrap();
+    assert_eq!(dataset.classes, ["even", "odd"]);
+    assert_eq!(dataset.train.len() + dataset.holdout.len() + dataset.test.len(), 19);
+    let output = import("copies", &["--json"]);
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&object["images"], &object["classes"]["even"]), (&19.into(), &10.into()));
+    assert_eq!(object["findings"][0]["kind"], "label-without-file");
+    assert!(folder.root().join("copies/odd/1.png").exists());
+    let refused = import("wrong.json", &["--class-column", "weight"]);
+    assert_eq!(refused.status.code(), Some(5));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("lacks the column 'weight'"));
 }

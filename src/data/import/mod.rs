@@ -1,6 +1,8 @@
-//! Sets in other programs' forms as folders of images: IDX and CIFAR files.
+//! Sets in other programs' forms as folders of images: IDX and CIFAR files, tables that name files.
 //!
 //! A source is checked by its magic and its length, and the folder is there whole or not at all.
+
+pub mod table; // a table of files and classes
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -36,7 +38,7 @@ pub enum ImportError {
     /// The operating system refused to read or write something.
     #[error("cannot {action} '{path}'")]
     Io {
-        /// `read` or `write`.
+        /// `read`, `write` or `copy`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,

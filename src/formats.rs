@@ -2,7 +2,7 @@
 //!
 //! `fuzz/` has a target of each; the tests feed each with changed files. Sizes are capped by who reads the file, before.
 
-use crate::data::import::table;
+use crate::data::import::{archive, table};
 use crate::data::{decode, manifest as split};
 use crate::export::{evaluate, manifest};
 use crate::graph::{Graph, lower};
@@ -48,6 +48,8 @@ pub static FORMATS: &[Format] = &[
     Format { name: "split", reads: split::reads_manifest },
     Format { name: "image", reads: decode::reads_image },
     Format { name: "table", reads: table::reads_table },
+    Format { name: "tar", reads: archive::reads_tar },
+    Format { name: "zip", reads: archive::reads_zip },
 ];
 
 /// The format of this name.

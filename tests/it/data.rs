@@ -8,6 +8,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, Rgb, RgbImage};
 use netadapt::data::{DataError, Dataset, Format, Images, Normalisation, Options, Sample, open};
 use tempfile::TempDir;
 
+mod archive; // tar and zip from strangers
 mod augment; // crops, flips, cutout, jitter
 mod batch; // loading, statistics, loaders
 mod corpus; // files as people have them, all at once

@@ -19,6 +19,7 @@ use netadapt::space::spec::PRESETS;
 use netadapt::tune::{Knob, Trial, Tuned};
 use rand::{Rng, RngExt};
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 pub(crate) fn count() -> u64 {
@@ -168,7 +169,29 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("split", serde_json::to_vec(&split.manifest).expect("it is plain data")),
         ("image", std::fs::read(scene.path("data/train/left/0.png")).expect("an image")),
         ("table", b"id,label\na.png,cat\nb/a,\"dog, wild\"\nc,cat\n".to_vec()),
+        ("tar", archive(false)),
+        ("zip", archive(true)),
     ]
+}
+
+/// An archive of three small files.
+fn archive(is_zip: bool) -> Vec<u8> {
+    let files = [("set/a/1.png", &b"one"[..]), ("set/a/2.png", b"two"), ("set/b/3.png", &[0; 2000])];
+    if is_zip {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (name, content) in files {
+            writer.start_file(name, zip::write::SimpleFileOptions::default()).expect("a new name");
+            writer.write_all(content).expect("memory can be written to");
+        }
+        return writer.finish().expect("memory can be written to").into_inner();
+    }
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        builder.append_data(&mut header, name, content).expect("memory can be written to");
+    }
+    builder.into_inner().expect("memory can be written to")
 }
 
 /// What a run leaves for its page: two networks, an iterate, a candidate, a picture.

@@ -1,15 +1,17 @@
 //! `netadapt-data import`: sets in other programs' forms as folders of images.
 
-use super::super::terminal::printable;
+use super::super::terminal::{Progress, printable};
 use super::check::print_findings;
 use super::split::beside;
 use crate::data::DataError;
+use crate::data::import::archive::{self, Caps, Unpacked};
 use crate::data::import::table::{self, Columns};
-use crate::data::import::{self, Imported};
+use crate::data::import::{self, ImportError, Imported};
 use crate::disk::{SystemDisk, write_whole};
-use crate::run::RunError;
+use crate::run::{Event, Listener, Phase, RunError};
 use anyhow::{Context as _, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// What to import.
 #[derive(Debug, clap::Subcommand)]
@@ -37,6 +39,10 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         classes: Option<PathBuf>,
     },
+    /// A tar archive (.tar, .tar.gz): its files, without links and what is hidden.
+    Tar(Archive),
+    /// A zip archive, likewise.
+    Zip(Archive),
     /// A table of files and classes beside a folder of images, as Kaggle has them.
     Csv(Csv),
 }
@@ -64,6 +70,16 @@ pub(super) struct Csv {
     json: bool,
 }
 
+/// An archive and where to unpack it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Archive {
+    /// The archive.
+    archive: PathBuf,
+    /// Folder to make.
+    #[arg(short, long, value_name = "FOLDER")]
+    out: PathBuf,
+}
+
 /// Where to.
 #[derive(Debug, clap::Args)]
 pub(super) struct Target {
@@ -81,6 +97,8 @@ pub(super) fn run(command: Command) -> anyhow::Result<()> {
             (import::cifar(&files, classes.as_deref(), &out), out)
         }
         Command::Csv(args) => return csv(args),
+        Command::Tar(args) => return unpack(&args, archive::tar),
+        Command::Zip(args) => return unpack(&args, archive::zip),
     };
     let Imported { classes } = imported.map_err(DataError::from).map_err(RunError::from)?;
     let images: usize = classes.values().sum();
@@ -121,5 +139,30 @@ fn csv(args: Csv) -> anyhow::Result<()> {
     let what =
         if is_manifest { "netadapt search takes it in the place of a folder" } else { "copies, a folder a class" };
     say!("{count} images in {} classes: {}: {what}", labelled.files.len(), printable(&path));
+    Ok(())
+}
+
+/// What unpacks an archive.
+type Unpack = fn(&Path, &Path, Caps, &mut dyn FnMut(f64)) -> Result<Unpacked, ImportError>;
+
+fn unpack(args: &Archive, unpack: Unpack) -> anyhow::Result<()> {
+    let mut terminal = Progress::new(false);
+    let begun = Instant::now();
+    terminal.event(&Event::Begin { phase: Phase::Images });
+    let unpacked = unpack(&args.archive, &args.out, Caps::default(), &mut |done| {
+        terminal.event(&Event::Progress { done, all: 1.0 });
+    });
+    let Unpacked { files, bytes, top, findings } = unpacked.map_err(DataError::from).map_err(RunError::from)?;
+    terminal.event(&Event::End { phase: Phase::Images, seconds: begun.elapsed().as_secs_f64() });
+    drop(terminal);
+    if !findings.is_empty() {
+        print_findings(&findings);
+    }
+    // Most archives have one folder, in which the images are.
+    let images = match top.first() {
+        Some(only) if top.len() == 1 && args.out.join(only).is_dir() => args.out.join(only),
+        _ => args.out.clone(),
+    };
+    say!("{files} files, {:.1} MB: {}", bytes as f64 / 1e6, printable(&images.to_string_lossy()));
     Ok(())
 }

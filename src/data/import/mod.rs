@@ -1,8 +1,10 @@
-//! Sets in other programs' forms as folders of images: IDX and CIFAR files, tables that name files.
+//! Sets in other programs' forms as folders of images: IDX and CIFAR files, tables that name files, archives.
 //!
 //! A source is checked by its magic and its length, and the folder is there whole or not at all.
 
 pub mod table; // a table of files and classes
+
+pub mod archive; // tar and zip
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -262,10 +264,15 @@ impl Target {
     }
 
     fn place(&mut self, class: &str, name: &str) -> Result<PathBuf, ImportError> {
-        let path = self.partial.join(class).join(name);
-        let folder = path.parent().expect("it lies in the class's folder");
-        fs::create_dir_all(folder).map_err(|source| cannot_write(folder, source))?;
         *self.classes.entry(class.to_owned()).or_default() += 1;
+        self.below(&format!("{class}/{name}"))
+    }
+
+    /// The place of a file to be, in a folder that is made where there is none.
+    fn below(&self, name: &str) -> Result<PathBuf, ImportError> {
+        let path = self.partial.join(name);
+        let folder = path.parent().expect("it lies in the folder to be");
+        fs::create_dir_all(folder).map_err(|source| cannot_write(folder, source))?;
         Ok(path)
     }
 

@@ -3,7 +3,7 @@
 //! `fuzz/` has a target of each; the tests feed each with changed files. Sizes are capped by who reads the file, before.
 
 use crate::data::import::{archive, table};
-use crate::data::{decode, manifest as split};
+use crate::data::{decode, manifest as split, pack};
 use crate::export::{evaluate, manifest};
 use crate::graph::{Graph, lower};
 use crate::latency::Table;
@@ -50,6 +50,7 @@ pub static FORMATS: &[Format] = &[
     Format { name: "table", reads: table::reads_table },
     Format { name: "tar", reads: archive::reads_tar },
     Format { name: "zip", reads: archive::reads_zip },
+    Format { name: "pack", reads: pack::reads_pack },
 ];
 
 /// The format of this name.

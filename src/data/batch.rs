@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::augment::{Augment, Plan, Tables, View, render};
 use super::decode::{Format, Stored, decode};
 use super::error::{BadFile, BadFiles, DataError};
-use super::folder::Sample;
+use super::folder::{Packed, Sample};
 use super::mix::Mix;
 use crate::rng::{Purpose, stream};
 
@@ -28,6 +28,8 @@ pub struct Images {
     /// The first images (kept, stored, stored, channels).
     pixels: Vec<u8>,
     kept: usize,
+    /// A pack, and where in it each image is; then none is kept.
+    packed: Option<(Arc<Packed>, Vec<u32>)>,
     sums: Sums,
 }
 
@@ -175,9 +177,35 @@ impl Images {
             padded: usable.iter().map(|&i| padded[i]).collect(),
             pixels,
             kept,
+            packed: None,
             sums,
         };
         Ok((images, bad))
+    }
+
+    /// The usable images of a pack that `samples` are.
+    pub(super) fn of_pack(packed: &Arc<Packed>, samples: &[Sample]) -> Result<Self, DataError> {
+        if samples.is_empty() {
+            return Err(DataError::NoImages);
+        }
+        let places: Vec<u32> = samples.iter().map(|sample| packed.places[&sample.path]).collect();
+        let mut sums = Sums::default();
+        let mut padded = Vec::with_capacity(samples.len());
+        for &place in &places {
+            let (is_padded, of_image) = packed.pack.kept(place);
+            padded.push(is_padded);
+            sums.add(of_image);
+        }
+        Ok(Self {
+            format: packed.pack.format(),
+            paths: samples.iter().map(|sample| sample.path.clone()).collect(),
+            labels: samples.iter().map(|sample| sample.label).collect(),
+            padded,
+            pixels: Vec::new(),
+            kept: 0,
+            packed: Some((Arc::clone(packed), places)),
+            sums,
+        })
     }
 
     /// Number of images.
@@ -305,6 +333,9 @@ impl Images {
 
     /// Pixels (stored, stored, channels) of an image, and whether its margin is empty.
     fn stored(&self, index: usize) -> Result<(Cow<'_, [u8]>, bool), DataError> {
+        if let Some((packed, places)) = &self.packed {
+            return Ok((packed.pack.pixels(places[index])?.into(), self.padded[index]));
+        }
         let bytes = self.format.bytes();
         if index < self.kept {
             let pixels = &self.pixels[index * bytes..][..bytes];
@@ -318,15 +349,16 @@ impl Images {
 }
 
 /// Exact sums over pixels, so that the order in which threads finish does not show.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sums {
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sums {
     count: u64,
     sum: [u64; 3],
     squares: [u64; 3],
 }
 
 impl Sums {
-    fn of(view: &View<'_>, channels: u32) -> Self {
+    pub(super) fn of(view: &View<'_>, channels: u32) -> Self {
         let mut sums = Self::default();
         for pixel in view.rows().flat_map(|row| row.chunks_exact(channels as usize)) {
             sums.count += 1;
@@ -336,6 +368,13 @@ impl Sums {
             }
         }
         sums
+    }
+
+    /// Whether an image of this format may have them, so that those of many can be added.
+    pub(super) fn are_of(&self, format: Format) -> bool {
+        let stored = u64::from(format.stored());
+        let bounded = |sums: &[u64; 3], most: u64| sums.iter().all(|&sum| sum <= self.count * most);
+        (1..=stored * stored).contains(&self.count) && bounded(&self.sum, 255) && bounded(&self.squares, 255 * 255)
     }
 
     fn add(&mut self, other: &Self) {

@@ -26,7 +26,8 @@ pub(super) fn headers(paths: &[&Path]) -> Vec<Result<u32, BadFile>> {
     })
 }
 
-fn header(path: &Path) -> Result<u32, BadFile> {
+/// Short side of a file in pixels, or why it is no usable image.
+pub(super) fn header(path: &Path) -> Result<u32, BadFile> {
     dimensions(path).map(|(width, height)| width.min(height)).map_err(|refused| refused.at(path))
 }
 

@@ -107,7 +107,11 @@ fn decode_bytes(bytes: &[u8], format: Format) -> Result<Stored, Refused> {
 
 /// 1 when the images looked at (up to 64, spread evenly over the training images) are all grey,
 /// by colour type or because red = green = blue everywhere; else 3. What cannot be decoded has no say.
+/// A pack has as many as it was written with.
 pub fn detect_channels(dataset: &Dataset) -> u32 {
+    if let Some(packed) = &dataset.packed {
+        return packed.pack.format().channels;
+    }
     let samples: &[Sample] = &dataset.train;
     let looked_at = samples.len().min(CHANNEL_SAMPLES);
     let in_colour = (0..looked_at).any(|i| {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::file::FORMATS;
 use super::import::ImportError;
 
@@ -20,7 +22,7 @@ pub enum DataError {
     /// The path given is a file.
     #[error(
         "'{path}' is not a folder: give the folder that holds 'train' or the class folders, or a manifest \
-         (.json) of netadapt-data split"
+         (.json) of netadapt-data split, or a pack"
     )]
     NotAFolder {
         /// The path asked for.
@@ -34,10 +36,18 @@ pub enum DataError {
         /// What is wrong with it, as the end of a sentence.
         problem: String,
     },
+    /// A pack that cannot be used.
+    #[error("the pack '{path}' {problem}")]
+    Pack {
+        /// The pack.
+        path: PathBuf,
+        /// What is wrong with it and what to do, as the end of a sentence.
+        problem: String,
+    },
     /// A manifest would have to name files outside its own folder.
     #[error(
-        "a manifest names files in its own folder only, and '{root}' is not in that of '{file}': put the \
-         manifest into the folder of images or beside it"
+        "a manifest or a pack names files in its own folder only, and '{root}' is not in that of '{file}': put it \
+         into the folder of images or beside it"
     )]
     ManifestOutside {
         /// The folder of images.
@@ -211,7 +221,8 @@ pub enum DataError {
 }
 
 /// In what way a file is not a usable image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Fault {
     /// Not a byte in it.
     Empty,

@@ -1,18 +1,22 @@
 //! A folder of images in torchvision's ImageFolder layout: its classes, files and splits.
 //!
 //! Two layouts: `train/<class>/*` with optional `val` (or `valid`, `validation`) and `test`, or
-//! class folders at the top; or a manifest in their place. What is missing is split off the training images by a seeded
+//! class folders at the top; or a manifest or a pack in their place. What is missing is split off the training images by a seeded
 //! hash.
 //! Files are found in folders below a class too; hidden ones and links out of the root are not.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::batch::Images;
 use super::check;
+use super::decode::Format;
 use super::error::{BadFile, BadFiles, DataError};
 use super::manifest;
+use super::pack::{self, Pack};
 use super::scan::{Entry, Scan};
 use super::split::{self, Aside};
 use crate::digest::hex;
@@ -20,7 +24,7 @@ use crate::digest::hex;
 /// A dataset's classes, its files by split, and where the splits came from.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// The folder, or the manifest of one, as it was given.
+    /// The folder, or the manifest or pack of one, as it was given.
     pub root: PathBuf,
     /// Class names sorted by bytes; a label is an index into them.
     pub classes: Vec<String>,
@@ -46,6 +50,14 @@ pub struct Dataset {
     pub bad: Vec<BadFile>,
     /// How many of these there may be.
     pub allowed: usize,
+    pub(super) packed: Option<Arc<Packed>>,
+}
+
+/// A pack and where in it the images of a dataset are.
+#[derive(Debug)]
+pub(super) struct Packed {
+    pub(super) pack: Pack,
+    pub(super) places: HashMap<PathBuf, u32>,
 }
 
 /// One image file and its class.
@@ -95,12 +107,19 @@ pub struct Options {
 /// images to split, or too many files that are empty, unreadable or absurdly large.
 pub fn open(root: &Path, options: &Options) -> Result<Dataset, DataError> {
     let mut listing = list(root, options)?;
-    let paths: Vec<&Path> = listing.splits.iter().flatten().map(|entry| entry.path.as_path()).collect();
-    let allowed = allowed(options.max_bad, paths.len());
+    let entries: Vec<&Entry> = listing.splits.iter().flatten().collect();
+    let allowed = allowed(options.max_bad, entries.len());
+    let (looked_at, spoilt) = match &listing.pack {
+        None => (check::headers(&entries.iter().map(|entry| entry.path.as_path()).collect::<Vec<_>>()), Vec::new()),
+        Some(pack) => (
+            entries.iter().map(|entry| pack.header(entry)).collect(),
+            entries.iter().filter_map(|entry| pack.spoilt(entry)).collect(),
+        ),
+    };
     let (mut sides, mut bad, mut usable) = (Vec::new(), Vec::new(), Vec::new());
-    for looked_at in check::headers(&paths) {
-        usable.push(looked_at.is_ok());
-        match looked_at {
+    for header in looked_at {
+        usable.push(header.is_ok());
+        match header {
             Ok(side) => sides.push(side),
             Err(file) => bad.push(file),
         }
@@ -112,6 +131,11 @@ pub fn open(root: &Path, options: &Options) -> Result<Dataset, DataError> {
     sides.sort_unstable();
     let short_side = sides.get(sides.len() / 2).copied().unwrap_or_default();
     let fingerprint = fingerprint(&listing.splits);
+    let packed = listing.pack.map(|pack| {
+        let entries = listing.splits.iter().flatten();
+        let places = entries.map(|entry| (entry.path.clone(), pack.image(entry))).collect();
+        Arc::new(Packed { pack, places })
+    });
     let [train, holdout, test] =
         listing.splits.map(|entries| entries.into_iter().map(|e| Sample { path: e.path, label: e.label }).collect());
     let mut dataset = Dataset {
@@ -128,12 +152,40 @@ pub fn open(root: &Path, options: &Options) -> Result<Dataset, DataError> {
         short_side,
         bad: Vec::new(),
         allowed,
+        packed,
     };
     dataset.leave_out(bad)?;
+    // A folder's own are found when they are decoded.
+    if !spoilt.is_empty() {
+        dataset.leave_out(spoilt)?;
+    }
     Ok(dataset)
 }
 
 impl Dataset {
+    /// The images of `samples`, which are the dataset's, and those that cannot be decoded: as [`Images::load_usable`],
+    /// or out of the pack that the dataset is.
+    ///
+    /// # Errors
+    /// As there, and [`DataError::Pack`] for a pack of another format.
+    pub fn images(
+        &self,
+        samples: &[Sample],
+        format: Format,
+        threads: usize,
+        cap_bytes: usize,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<(Images, Vec<BadFile>), DataError> {
+        match &self.packed {
+            None => Images::load_usable(samples, format, threads, cap_bytes, progress),
+            Some(packed) => {
+                packed.pack.fits(format)?;
+                progress(samples.len(), samples.len());
+                Ok((Images::of_pack(packed, samples)?, Vec::new()))
+            }
+        }
+    }
+
     /// Leaves out files that turn out to be no usable images, when they are decoded for example.
     ///
     /// # Errors
@@ -187,11 +239,16 @@ pub(super) struct Listing {
     pub(super) train_folder: PathBuf,
     /// The walk, with what it left out.
     pub(super) scan: Scan,
+    pub(super) pack: Option<Pack>,
 }
 
 /// Scans `root` and splits what has no folder of its own; errors as [`open`], less those of files.
 pub(super) fn list(root: &Path, options: &Options) -> Result<Listing, DataError> {
-    let Found { classes, mut train, holdout, test, train_folder, scan } = find(root)?;
+    let (found, pack) = match pack::is_pack(root) {
+        true => pack::find(root).map(|(found, pack)| (found, Some(pack)))?,
+        false => (find_source(root)?, None),
+    };
+    let Found { classes, mut train, holdout, test, train_folder, scan } = found;
     let (test, test_from) = match test {
         Some(test) => (test, TestFrom::TestFolder),
         None => {
@@ -219,7 +276,7 @@ pub(super) fn list(root: &Path, options: &Options) -> Result<Listing, DataError>
         }
     };
 
-    Ok(Listing { classes, splits: [train, holdout, test], holdout_from, test_from, train_folder, scan })
+    Ok(Listing { classes, splits: [train, holdout, test], holdout_from, test_from, train_folder, scan, pack })
 }
 
 /// A dataset's files as its folders, or its manifest, divide them.
@@ -234,8 +291,13 @@ pub(super) struct Found {
     pub(super) scan: Scan,
 }
 
-/// Scans `root`, a folder or a manifest; errors as [`open`], less those of files and of splits.
+/// Scans `root`, a folder, a manifest or a pack of one; errors as [`open`], less those of files and of splits.
 pub(super) fn find(root: &Path) -> Result<Found, DataError> {
+    if pack::is_pack(root) { pack::find(root).map(|(found, _)| found) } else { find_source(root) }
+}
+
+/// Scans `root`, a folder or a manifest.
+pub(super) fn find_source(root: &Path) -> Result<Found, DataError> {
     if root.is_file() && root.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
         return manifest::find(root);
     }

@@ -47,6 +47,8 @@ pub mod divide; // a split of one's own: stratified, what looks alike on one sid
 
 pub mod preview; // a sheet of pictures to look at
 
+pub mod pack; // images decoded once, in a file that is mapped
+
 pub mod import; // sets in other programs' forms as folders
 
 pub use augment::Augment;

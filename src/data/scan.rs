@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use super::error::DataError;
 
@@ -29,13 +30,15 @@ pub(super) struct Entry {
     /// The path inside the root with `/` between its parts, as bytes.
     pub(super) name: Vec<u8>,
     pub(super) bytes: u64,
+    /// Nanoseconds since 1970; 0 where the system does not say.
+    pub(super) modified: u64,
     pub(super) label: u32,
 }
 
 /// What a directory entry turned out to be, links followed only inside the root.
 enum Kind {
     Folder,
-    File { bytes: u64 },
+    File { bytes: u64, modified: u64 },
     LinkToFolder,
     LinkOut,
 }
@@ -171,9 +174,9 @@ impl Scan {
                         self.folders.push(path);
                     }
                 }
-                Kind::File { bytes } if is_image(&path) => {
+                Kind::File { bytes, modified } if is_image(&path) => {
                     let name = self.name(&path);
-                    entries.push(Entry { path, name, bytes, label });
+                    entries.push(Entry { path, name, bytes, modified, label });
                 }
                 Kind::File { .. } => self.skipped.push(path),
                 // A link to a folder may lead back to where it lies.
@@ -189,15 +192,15 @@ impl Scan {
         let path = self.root.join(name);
         let folder = path.parent().expect("a path in the root lies in a folder");
         let leaves = fs::canonicalize(folder).is_ok_and(|folder| !folder.starts_with(&self.canonical));
-        let bytes = match self.kind(&path) {
-            Ok(Kind::File { bytes }) if !leaves => bytes,
-            Ok(Kind::Folder) | Err(_) if !leaves => 0,
+        let (bytes, modified) = match self.kind(&path) {
+            Ok(Kind::File { bytes, modified }) if !leaves => (bytes, modified),
+            Ok(Kind::Folder) | Err(_) if !leaves => (0, 0),
             _ => {
                 self.links.push(path);
                 return None;
             }
         };
-        Some(Entry { path, name: name.as_bytes().to_vec(), bytes, label })
+        Some(Entry { path, name: name.as_bytes().to_vec(), bytes, modified, label })
     }
 
     /// The dataset's folder.
@@ -213,7 +216,7 @@ impl Scan {
     fn kind(&self, path: &Path) -> Result<Kind, DataError> {
         let metadata = fs::symlink_metadata(path).map_err(|e| read_error(path, e))?;
         if !metadata.is_symlink() {
-            return Ok(if metadata.is_dir() { Kind::Folder } else { Kind::File { bytes: metadata.len() } });
+            return Ok(if metadata.is_dir() { Kind::Folder } else { file(&metadata) });
         }
         // A link to nothing leads nowhere that may be read.
         let Ok(target) = fs::canonicalize(path) else {
@@ -223,7 +226,7 @@ impl Scan {
             return Ok(Kind::LinkOut);
         }
         let metadata = fs::metadata(&target).map_err(|e| read_error(path, e))?;
-        Ok(if metadata.is_dir() { Kind::LinkToFolder } else { Kind::File { bytes: metadata.len() } })
+        Ok(if metadata.is_dir() { Kind::LinkToFolder } else { file(&metadata) })
     }
 
     /// A path inside the root with `/` between its parts, as bytes.
@@ -232,6 +235,11 @@ impl Scan {
         let parts: Vec<&[u8]> = inside.components().map(|part| part.as_os_str().as_encoded_bytes()).collect();
         parts.join(&b'/')
     }
+}
+
+fn file(metadata: &fs::Metadata) -> Kind {
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    Kind::File { bytes: metadata.len(), modified: modified.map_or(0, |since| since.as_nanos() as u64) }
 }
 
 /// What is in a folder, hidden entries left out, sorted by the bytes of the names.

@@ -29,14 +29,15 @@ impl Origin<'_> {
     }
 }
 
-/// Decodes what is usable of `samples`, and says what is not.
+/// Decodes what is usable of a side of `dataset`, or takes it from its pack, and says what is not usable.
 pub(super) fn load(
+    dataset: &Dataset,
     samples: &[Sample],
     format: Format,
     threads: usize,
     progress: &dyn Fn(usize, usize),
 ) -> Result<(Images, Vec<BadFile>), DataError> {
-    Images::load_usable(samples, format, threads, CACHE_BYTES, progress)
+    dataset.images(samples, format, threads, CACHE_BYTES, progress)
 }
 
 /// Test images for a network found by the run in `run`, as that run has them; those of another data set of the same
@@ -56,7 +57,7 @@ pub fn test_images(run: &Path, data: Option<&Path>, architecture: &Architecture)
         return Err(RunError::Other(format!("{} has other classes than the network", root.display()).into()));
     }
     let format = Format { size: architecture.size, channels: architecture.channels };
-    let (images, bad) = load(&dataset.test, format, threads(), &|_, _| ())?;
+    let (images, bad) = load(&dataset, &dataset.test, format, threads(), &|_, _| ())?;
     dataset.leave_out(bad)?;
     Ok(images)
 }

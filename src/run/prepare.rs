@@ -104,7 +104,7 @@ pub(super) fn prepare(
         let progress = |done: usize, _: usize| {
             listener.borrow_mut().event(&Event::Progress { done: (before + done) as f64, all });
         };
-        let (images, spoilt) = images::load(samples, format, config.threads, &progress)?;
+        let (images, spoilt) = images::load(&dataset, samples, format, config.threads, &progress)?;
         before += samples.len();
         bad.extend(spoilt);
         Ok(Arc::new(images))

@@ -5,6 +5,7 @@
 use crate::harness::{gpu, is_long};
 use crate::memory::peak;
 use crate::scene::Scene;
+use netadapt::data::pack::pack;
 use netadapt::data::{Normalisation, Shares, divide};
 use netadapt::export;
 use netadapt::formats::{self, FORMATS};
@@ -141,6 +142,9 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let shares = Shares { val: 0.1, test: 0.1 };
     let data = scene.path("data");
     let split = divide(&data, &scene.path("data.json"), shares, 0, 2, &mut |_, _| ()).expect("the images are sound");
+    let packed = scene.path("data.pack");
+    let options = netadapt::data::Options { seed: 0, holdout: 0, max_bad: 0.0 };
+    pack(&data, &packed, 8, &options, 2, &mut |_, _| ()).expect("the images are sound");
     let (_, tiny) = formats::network();
     let trial = Trial {
         knob: Knob::Pixels,
@@ -171,6 +175,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("table", b"id,label\na.png,cat\nb/a,\"dog, wild\"\nc,cat\n".to_vec()),
         ("tar", archive(false)),
         ("zip", archive(true)),
+        ("pack", std::fs::read(packed).expect("it was written")),
     ]
 }
 

@@ -2,12 +2,13 @@
 
 mod check;
 mod import;
+mod pack;
 mod preview;
 mod split;
 
 use super::share::share;
 use super::terminal::printable;
-use crate::data::{self, Format, Images, Options, detect_channels};
+use crate::data::{self, Format, Options, detect_channels};
 use crate::run::{RunError, threads};
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ enum Command {
     Check(check::Args),
     /// Divide the images into splits, what looks alike on one side, and write that down for `netadapt search`.
     Split(split::Args),
+    /// Decode and resize the images once, into one file that `netadapt search` takes and begins with at once.
+    Pack(pack::Args),
     /// Write a sheet of pictures, a row a class.
     Preview(preview::Args),
     /// Make a folder of images of a set in another form.
@@ -54,6 +57,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Check(args) => check::run(args),
         Command::Preview(args) => preview::run(args),
+        Command::Pack(args) => pack::run(args),
         Command::Import(command) => import::run(command),
         Command::Split(args) => split::run(args),
         Command::Stats { data, size, holdout, seed, max_bad } => {
@@ -66,8 +70,7 @@ fn stats(root: &Path, size: u32, options: &Options) -> anyhow::Result<()> {
     let mut dataset = data::open(root, options).map_err(RunError::from)?;
     let channels = detect_channels(&dataset);
     let format = Format { size, channels };
-    let (images, bad) =
-        Images::load_usable(&dataset.train, format, threads(), 0, &|_, _| ()).map_err(RunError::from)?;
+    let (images, bad) = dataset.images(&dataset.train, format, threads(), 0, &|_, _| ()).map_err(RunError::from)?;
     dataset.leave_out(bad).map_err(RunError::from)?;
     let normalisation = images.statistics();
     say!("{:<24} {:>8} {:>8} {:>8}", "class", "train", "held out", "test");

@@ -3,7 +3,7 @@
 use super::super::search::AugmentArg;
 use super::super::share::share;
 use super::super::terminal::printable;
-use crate::data::{self, Format, Images, Options, detect_channels, preview};
+use crate::data::{self, Format, Options, detect_channels, preview};
 use crate::disk::{SystemDisk, write_whole};
 use crate::run::{RunError, threads};
 use crate::space::Space;
@@ -48,8 +48,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let mut dataset = data::open(&args.data, &options).map_err(RunError::from)?;
     let format = Format { size: args.size.unwrap_or(space.size), channels: detect_channels(&dataset) };
     let chosen = preview::choose(&dataset, args.columns as usize);
-    let (images, bad) =
-        Images::load_usable(&chosen, format, threads(), usize::MAX, &|_, _| ()).map_err(RunError::from)?;
+    let (images, bad) = dataset.images(&chosen, format, threads(), usize::MAX, &|_, _| ()).map_err(RunError::from)?;
     dataset.leave_out(bad).map_err(RunError::from)?;
     let augment = args.augment.map(|preset| preset.map_or(space.augment, |preset| preset.preset().augment()));
     let augment = augment.as_ref().map(|augment| (augment, args.seed));

@@ -64,6 +64,11 @@ impl Look {
         (sum <= MAX_DIFFERENCE * WIDTH * HEIGHT).then_some(sum)
     }
 
+    /// All grey levels together.
+    fn brightness(&self) -> u32 {
+        self.grey.iter().map(|&level| u32::from(level)).sum()
+    }
+
     fn has_shape(&self) -> bool {
         let (least, most) = self.grey.iter().fold((u8::MAX, 0), |(least, most), &v| (least.min(v), most.max(v)));
         most - least >= MIN_CONTRAST
@@ -123,11 +128,11 @@ impl Groups {
 
 /// Distance and index of the nearest earlier look among those with the same band of signs.
 fn nearest(looks: &[&Look], shift: u32) -> Vec<Option<(u32, usize)>> {
-    let mut nearest = vec![None; looks.len()];
-    for group in with_equal_band(looks, shift) {
-        for (at, &later) in group.iter().enumerate() {
-            let distances = group[..at].iter().filter_map(|&i| looks[later].distance(looks[i]).map(|d| (d, i)));
-            nearest[later] = distances.min();
+    let mut nearest: Vec<Option<(u32, usize)>> = vec![None; looks.len()];
+    for (a, b) in candidates(looks, shift) {
+        if let Some(distance) = looks[a].distance(looks[b]) {
+            let (earlier, nearest) = (a.min(b), &mut nearest[a.max(b)]);
+            *nearest = Some(nearest.map_or((distance, earlier), |other| other.min((distance, earlier))));
         }
     }
     nearest
@@ -136,22 +141,76 @@ fn nearest(looks: &[&Look], shift: u32) -> Vec<Option<(u32, usize)>> {
 /// The groups of those with the same band of signs.
 fn of_band(looks: &[&Look], shift: u32) -> Groups {
     let mut groups = Groups::new(looks.len());
-    for band in with_equal_band(looks, shift) {
-        for (at, &later) in band.iter().enumerate() {
-            for &earlier in &band[..at] {
-                if groups.first(earlier) != groups.first(later) && looks[later].distance(looks[earlier]).is_some() {
-                    groups.join(earlier, later);
-                }
-            }
+    for (a, b) in candidates(looks, shift) {
+        if groups.first(a) != groups.first(b) && looks[a].distance(looks[b]).is_some() {
+            groups.join(a, b);
         }
     }
     groups
 }
 
-/// Images that have a shape, those with the same band of signs together, in their order.
-fn with_equal_band(looks: &[&Look], shift: u32) -> Vec<Vec<usize>> {
-    let key = |i: usize| (looks[i].signs >> shift) & ((1u64 << BAND) - 1);
-    let mut order: Vec<usize> = (0..looks.len()).filter(|&i| looks[i].has_shape()).collect();
-    order.sort_by_key(|&i| (key(i), i));
-    order.chunk_by(|&a, &b| key(a) == key(b)).map(<[usize]>::to_vec).collect()
+/// Pairs of images that have a shape and the same band of signs, and may be alike. Dark margins give many images the same
+/// band, so they are in the order of their brightness: the sum of all levels differs by no more than the levels do.
+fn candidates(looks: &[&Look], shift: u32) -> impl Iterator<Item = (usize, usize)> {
+    let key = |look: &Look| (look.signs >> shift) & ((1u64 << BAND) - 1);
+    let shaped = looks.iter().enumerate().filter(|(_, look)| look.has_shape());
+    let mut order: Vec<(u64, u32, usize)> = shaped.map(|(i, look)| (key(look), look.brightness(), i)).collect();
+    order.sort_unstable();
+    (1..order.len()).flat_map(move |at| {
+        let (band, brightness, later) = order[at];
+        let near = order[..at]
+            .iter()
+            .rev()
+            .take_while(move |other| other.0 == band && brightness - other.1 <= MAX_DIFFERENCE * WIDTH * HEIGHT);
+        near.map(|other| (later, other.2)).collect::<Vec<_>>()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Purpose, stream};
+    use rand::RngExt as _;
+
+    /// Looks of which many are alike and all have a dark upper half, as digits on black have.
+    fn looks() -> Vec<Look> {
+        let mut rng = stream(0, Purpose::Data, 0, 0);
+        let mut looks: Vec<Look> = Vec::new();
+        for i in 0..600 {
+            let mut grey = [0; (WIDTH * HEIGHT) as usize];
+            match looks.len() {
+                0 => {}
+                n if i % 3 > 0 => grey = looks[rng.random_range(0..n)].grey,
+                _ => grey[36..].iter_mut().for_each(|level| *level = rng.random_range(0..=60)),
+            }
+            grey[36..].iter_mut().for_each(|level| *level = level.saturating_add(rng.random_range(0..4)));
+            let mut signs = 0;
+            for (y, row) in grey.chunks_exact(WIDTH as usize).enumerate() {
+                row.windows(2).enumerate().for_each(|(x, pair)| signs |= u64::from(pair[1] > pair[0]) << (y * 8 + x));
+            }
+            looks.push(Look { signs, grey });
+        }
+        looks
+    }
+
+    /// That no pair is missed for the order in which they are compared.
+    #[test]
+    fn twins_are_those_that_comparing_all_finds() {
+        let looks = looks();
+        let looks: Vec<&Look> = looks.iter().collect();
+        let distance = |a: usize, b: usize| {
+            let both = looks[a].has_shape() && looks[b].has_shape();
+            both.then(|| looks[a].distance(looks[b])).flatten()
+        };
+        let earlier = |later: usize| (0..later).filter_map(|i| distance(i, later).map(|d| (d, i))).min();
+        let wanted: Vec<Option<usize>> = (0..looks.len()).map(|i| earlier(i).map(|(_, i)| i)).collect();
+        assert!(wanted.iter().flatten().count() > 50, "many are alike");
+        assert_eq!(earlier_twins(&looks), wanted);
+        let mut groups = alike(&looks);
+        for later in 0..looks.len() {
+            for i in (0..later).filter(|&i| distance(i, later).is_some()) {
+                assert_eq!(groups.first(i), groups.first(later));
+            }
+        }
+    }
 }

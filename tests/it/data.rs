@@ -14,6 +14,7 @@ mod batch; // loading, statistics, loaders
 mod corpus; // files as people have them, all at once
 mod decode; // one file to pixels
 mod examine; // what is wrong with a folder
+mod many; // a check of many small files
 mod pack; // images decoded once, in one file
 mod preview; // sheets of pictures
 mod import; // other programs' sets as folders

@@ -22,6 +22,7 @@ use crate::latency::Origin;
 use crate::report;
 use crate::search::Resource;
 use crate::space::Arch;
+use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
@@ -99,7 +100,9 @@ impl Attempts<'_> {
             let result = self.once(&prepared, listener);
             let lost = result.as_ref().err().filter(|error| error.is_lost_device());
             let Some(error) = lost.filter(|_| losses < MOST_LOSSES) else { return result };
-            let text = format!("{error}; going on with a new device from what is saved, less work at a time");
+            let why = std::iter::successors(error.source(), |error| (*error).source());
+            let why = why.fold(error.to_string(), |text, error| format!("{text}: {error}"));
+            let text = format!("{why}; going on with a new device from what is saved, less work at a time");
             listener.event(&Event::Note { text });
             prepared.gpu = (self.environment.open)(self.config.device)?;
             prepared.steps_in_flight = (prepared.steps_in_flight / 2).max(1);

@@ -285,12 +285,13 @@ fn a_search_keeps_to_the_step_that_is_given() {
     }
 }
 
-/// The table of a device on which depthwise operations take ten times as long, and all others twice.
+/// The table of a device on which depthwise operations take 200 times as long, and all others 40 times: no load of
+/// this machine makes up for that.
 fn of_another_device(table: &Table) -> Table {
     let mut other = table.clone();
     other.origin.adapter.name = "Another Device".into();
     for entry in other.entries.iter_mut().chain(&mut other.beside) {
-        let factor = if entry.operation.kind == OperationKind::Depthwise { 10.0 } else { 2.0 };
+        let factor = if entry.operation.kind == OperationKind::Depthwise { 200.0 } else { 40.0 };
         entry.ms = entry.ms.scaled(factor);
     }
     other.networks.clear();
@@ -308,7 +309,7 @@ fn the_table_of_another_device_is_fitted_to_this_one() {
     let about = fitted.fitted.as_ref().expect("it says what it is");
     assert!(about.from.contains("Another Device") && about.networks == 12 && fitted.networks.len() == 12);
     assert!(fitted.clock().contains("not measured"), "{}", fitted.clock());
-    // It predicts what was measured here better than the table of where all takes twice as long and more.
+    // It predicts what was measured here better than the table of where all takes so much longer.
     let net = netadapt::space::Space::open(&scene.space).unwrap().supernet(12, 1, 2);
     let error = |table: &Table| {
         let of = |whole: &WholeNetwork| {

@@ -75,7 +75,7 @@ impl Listener for Progress {
             )),
             Event::Sample(_) => {}
             Event::Iterate(iterate) => self.line(&format!(
-                "  iteration {}: at {:.4} of {:.4} allowed, held-out loss {:.4}",
+                "  iteration {}: at {:.4}, target {:.4}, held-out loss {:.4}",
                 iterate.iteration, iterate.measured, iterate.target, iterate.loss
             )),
             Event::Result(_) => self.bar.finish_and_clear(),

@@ -49,9 +49,7 @@ impl Gpu {
         self.wait()?;
         Ok(start.elapsed().as_secs_f64())
     }
-}
 
-impl Gpu {
     /// Times a submit from its recording on, the queue empty before.
     fn timed(&self, record: impl FnOnce(&mut Submission<'_>)) -> Result<Elapsed, GpuError> {
         self.wait()?;

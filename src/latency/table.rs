@@ -232,6 +232,11 @@ impl Table {
         Self { networks, fitted: Some(fitted), ..table }
     }
 
+    /// Predicted milliseconds of a network: the sum of its operations, corrected.
+    pub fn corrected_ms(&self, correction: &Correction, net: &Supernet, arch: &Arch) -> Option<f64> {
+        Some(correction.predict(self.network_ms(net, arch)?, net.operations(arch).len()))
+    }
+
     /// Predicted milliseconds of a network: the sum of its operations.
     pub fn network_ms(&self, net: &Supernet, arch: &Arch) -> Option<f64> {
         net.operations(arch).iter().map(|operation| self.operation_ms(operation)).sum()

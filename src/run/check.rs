@@ -63,8 +63,8 @@ pub fn check_table(
     // Another step of the sampler than the table's, which draws others.
     let archs = WidthSampler::uniform(0).draw(net, CHECKED, networks);
     for arch in &archs {
-        let sum = table.network_ms(net, arch).expect("the table has every operation of its space");
-        pairs.push([correction.predict(sum, net.operations(arch).len()), measured(arch)?, 0.0]);
+        let predicted = table.corrected_ms(&correction, net, arch).expect("the table has every operation of its space");
+        pairs.push([predicted, measured(arch)?, 0.0]);
     }
     for (arch, pair) in archs.iter().zip(&mut pairs) {
         pair[2] = measured(arch)?;

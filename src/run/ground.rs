@@ -7,7 +7,7 @@ use super::events::Listener;
 use super::table::TableRequest;
 use super::variants;
 use crate::gpu::Gpu;
-use crate::graph::{Deployed, initial_weights, lower};
+use crate::graph::{Deployed, Graph, Weights, initial_weights, lower};
 use crate::kernels::Tuning;
 use crate::latency::Meter;
 use crate::space::{Arch, Space, Supernet};
@@ -20,6 +20,9 @@ pub(super) struct Ground {
     pub(super) gpu: Gpu,
     pub(super) tuning: Tuning,
     pub(super) batch: u32,
+    /// The initial network and weights that no training has changed: their values do not matter for the time.
+    whole: Graph,
+    weights: Weights,
 }
 
 impl Ground {
@@ -35,7 +38,9 @@ impl Ground {
         let gpu = (environment.open)(request.device)?;
         let tuning = variants::for_device(&gpu, environment, listener);
         let batch = request.batch.unwrap_or(space.search.latency_batch);
-        Ok(Self { space, net, gpu, tuning, batch })
+        let whole = lower(&net, &net.full());
+        let weights = initial_weights(&whole, 0);
+        Ok(Self { space, net, gpu, tuning, batch, whole, weights })
     }
 
     /// The latency of a whole network in ms; `meter` is made at its first use, with the initial network as reference.
@@ -51,11 +56,10 @@ impl Ground {
         Ok(meter.measure(self.deployed(arch)?.program())?.median_ms)
     }
 
-    /// With weights that no training has changed: their values do not matter for the time.
     fn deployed(&self, arch: &Arch) -> Result<Deployed, RunError> {
-        let Self { net, gpu, tuning, batch, .. } = self;
-        let (whole, graph) = (lower(net, &net.full()), lower(net, arch));
-        let weights = initial_weights(&whole, 0).prefix(&whole, &graph);
+        let Self { net, gpu, tuning, batch, whole, weights, .. } = self;
+        let graph = lower(net, arch);
+        let weights = weights.prefix(whole, &graph);
         Ok(Deployed::new(gpu, &graph, &weights, &net.shapes(arch), tuning, *batch)?)
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn build(
     environment: &Environment,
     listener: &mut dyn Listener,
 ) -> Result<BuiltTable, RunError> {
-    let Ground { space, net, gpu, tuning, batch } = ground;
+    let Ground { space, net, gpu, tuning, batch, .. } = ground;
     let mut builder = TableBuilder::new(gpu, tuning, net, *batch, space.search.latency_tolerance);
     let (mut known, mut networks, mut fitted) = (HashMap::new(), HashMap::new(), None);
     if out.exists() {
@@ -136,7 +136,12 @@ pub(super) fn build(
 /// # Errors
 /// `RunError::Table` for a file that is none.
 pub fn read_table(path: &Path) -> Result<Table, RunError> {
-    Table::from_json(&read_text(path)?).map_err(|error| refuse(path, format!("is no latency table: {error}")))
+    parse_table(path, &read_text(path)?)
+}
+
+/// The table that was read from a file.
+pub(super) fn parse_table(path: &Path, text: &str) -> Result<Table, RunError> {
+    Table::from_json(text).map_err(|error| refuse(path, format!("is no latency table: {error}")))
 }
 
 /// The table in a file, which must be of this device and this build.

@@ -1,7 +1,7 @@
 //! A search for another device: its latency table predicts there what cannot be measured here.
 
 use super::error::RunError;
-use super::table::{read_table, read_text};
+use super::table::{parse_table, read_text};
 use crate::digest::sha256;
 use crate::gpu::Adapter;
 use crate::latency::{Correction, Table};
@@ -25,8 +25,9 @@ impl TargetTable {
     /// # Errors
     /// `RunError::Table` for a file that is no latency table.
     pub fn open(path: &Path) -> Result<Self, RunError> {
-        read_table(path)?;
-        Ok(Self { path: path.to_owned(), sha256: sha256(read_text(path)?.as_bytes()) })
+        let text = read_text(path)?;
+        parse_table(path, &text)?;
+        Ok(Self { path: path.to_owned(), sha256: sha256(text.as_bytes()) })
     }
 
     /// The table, which must be the one that it was and hold every operation of `net`.
@@ -36,7 +37,7 @@ impl TargetTable {
             let changes = format!("{} has another SHA-256", self.path.display());
             return Err(RunError::Changed { what: "the table of --target", changes });
         }
-        let table = read_table(&self.path)?;
+        let table = parse_table(&self.path, &text)?;
         if let Some(missing) = table.lacks(net) {
             let problem = format!("has no time of {missing}: it is of another space or size");
             return Err(RunError::Table { path: self.path.clone(), problem });
@@ -61,7 +62,7 @@ impl Target {
 
     /// Predicted milliseconds of a network there.
     pub(super) fn predict(&self, net: &Supernet, arch: &Arch) -> f64 {
-        let sum = self.table.network_ms(net, arch).expect("the table has every operation of the space");
-        self.correction.predict(sum, net.operations(arch).len())
+        let ms = self.table.corrected_ms(&self.correction, net, arch);
+        ms.expect("the table has every operation of the space")
     }
 }

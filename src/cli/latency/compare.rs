@@ -40,8 +40,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let archs = sampler.draw(&net, 0, args.networks);
     let predict = |table: &Table, path: &PathBuf| -> Result<Vec<f64>, RunError> {
         let correction = table.correction(&net);
-        let predict = |arch| Some(correction.predict(table.network_ms(&net, arch)?, net.operations(arch).len()));
-        let sums: Option<Vec<f64>> = archs.iter().map(predict).collect();
+        let sums: Option<Vec<f64>> = archs.iter().map(|arch| table.corrected_ms(&correction, &net, arch)).collect();
         sums.ok_or_else(|| RunError::Table {
             path: path.clone(),
             problem: format!("does not hold every operation of {} at {size} px", args.space),

@@ -115,6 +115,8 @@ enum FinalArg {
 enum TeacherArg {
     /// The super-network at its full widths: the space's share of the target, half of it where that has none.
     Supernet,
+    /// The initial network, trained first as the found ones are: the share is the same.
+    Initial,
     /// The labels alone.
     None,
 }
@@ -192,6 +194,7 @@ impl Args {
             },
             teacher: self.teacher.map(|teacher| match teacher {
                 TeacherArg::Supernet => TeacherKind::Supernet,
+                TeacherArg::Initial => TeacherKind::Initial,
                 TeacherArg::None => TeacherKind::None,
             }),
             sampling: self.sampling.map(|sampling| match sampling {

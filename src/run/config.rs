@@ -35,6 +35,8 @@ pub enum FinalStart {
 pub enum TeacherKind {
     /// The super-network at its full widths, beside the labels.
     Supernet,
+    /// The initial network, which is trained for it as the found ones are but by the labels alone.
+    Initial,
     /// Nothing but the labels.
     None,
 }

@@ -20,6 +20,8 @@ pub enum Phase {
     Supernet,
     /// Scoring sub-networks.
     Search,
+    /// Training what teaches the final trainings.
+    Teacher,
     /// Training the network of this budget.
     Final(String),
     /// Training this network of the comparison.
@@ -34,6 +36,7 @@ impl std::fmt::Display for Phase {
             Self::Check => write!(f, "measuring networks"),
             Self::Supernet => write!(f, "training the super-network"),
             Self::Search => write!(f, "searching"),
+            Self::Teacher => write!(f, "training the teacher"),
             Self::Final(budget) => write!(f, "training the network for {budget}"),
             Self::Compare(name) => write!(f, "training for comparison: {name}"),
         }

@@ -30,6 +30,8 @@ pub(super) struct Known<'a> {
     pub(super) passes: &'a Passes,
     /// Channels that widths are multiples of.
     pub(super) width_step: u32,
+    /// Weights at full widths of what teaches the final trainings, if anything does.
+    pub(super) teacher: Option<&'a Weights>,
 }
 
 /// What a comparison is made for.
@@ -93,7 +95,7 @@ impl Run<'_> {
         let mut watch = self.begin(Phase::Final(budget.to_string()));
         let shared_score = self.shared_score(known, &found.arch)?;
         let name = format!("network-{index}");
-        let (weights, trained) = self.train_compact(&name, &found.arch, known.shared, &mut watch)?;
+        let (weights, trained) = self.train_compact(&name, &found.arch, known, &mut watch)?;
         let path = format!("networks/{index}");
         self.save(&path, &found.arch, &weights)?;
         let limit = found.budget / self.margin();
@@ -233,7 +235,7 @@ impl Run<'_> {
         };
         let label = format!("{name}-{}", rival.index);
         let score = self.shared_score(known, &arch)?;
-        let (weights, trained) = self.train_compact(&label, &arch, known.shared, &mut watch)?;
+        let (weights, trained) = self.train_compact(&label, &arch, known, &mut watch)?;
         self.save(&format!("networks/{label}"), &arch, &weights)?;
         let (latency, _) = self.measure(known, &label, &arch)?;
         let labels = prepared.test.labels();

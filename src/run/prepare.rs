@@ -58,8 +58,8 @@ pub(super) fn space(config: &Config) -> Result<(Space, u32), RunError> {
     }
     match config.teacher {
         Some(TeacherKind::None) => space.train.distillation = 0.0,
-        Some(TeacherKind::Supernet) if space.train.distillation == 0.0 => space.train.distillation = TAUGHT,
-        Some(TeacherKind::Supernet) | None => {}
+        Some(_) if space.train.distillation == 0.0 => space.train.distillation = TAUGHT,
+        Some(_) | None => {}
     }
     if let Some(sampling) = config.sampling {
         space.train.sampling = sampling;

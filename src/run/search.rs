@@ -184,9 +184,11 @@ impl Run<'_> {
         let shared = self.supernet(&untrained)?;
         let scores = Scores::open(self.folder, &shared.fingerprint())?;
         let passes = Passes::default();
-        let known =
-            Known { meter: &meter, table: &table, shared: &shared, scores: &scores, passes: &passes, width_step };
+        let (meter, table, shared) = (&meter, &table, &shared);
+        let known = Known { meter, table, shared, scores: &scores, passes: &passes, width_step, teacher: None };
         let (initial, outcome, scored) = self.descend(&known, &limits)?;
+        let teacher = self.teacher(&known)?;
+        let known = Known { teacher: teacher.as_ref(), ..known };
 
         let mut networks = Vec::new();
         let mut trained = Vec::new();
@@ -256,7 +258,7 @@ impl Run<'_> {
             Phase::Table => &mut self.seconds.table,
             Phase::Supernet => &mut self.seconds.supernet,
             Phase::Search => &mut self.seconds.search,
-            Phase::Final(_) => &mut self.seconds.r#final,
+            Phase::Teacher | Phase::Final(_) => &mut self.seconds.r#final,
             Phase::Compare(_) => &mut self.seconds.compare,
         };
         *sum += seconds;

@@ -1,9 +1,10 @@
 //! The trainings of a run: checkpoints while they go on, weights and curves when they are done.
 
 use super::checkpoint::{Checkpoints, Newest};
-use super::config::{Config, FinalStart};
+use super::config::{Config, FinalStart, TeacherKind};
 use super::error::RunError;
 use super::events::{Event, Phase};
+use super::networks::Known;
 use super::origin::source;
 use super::prepare::Prepared;
 use super::search::{Run, Watch};
@@ -41,7 +42,7 @@ struct Task<'a> {
     weights: &'a Weights,
     /// With a sampler, the super-network.
     sampler: Option<WidthSampler>,
-    /// Weights of the super-network, which teaches.
+    /// Weights at full widths of what teaches.
     teacher: Option<&'a Weights>,
 }
 
@@ -95,7 +96,7 @@ fn options<'a>(config: &Config, prepared: &'a Prepared, task: &Task<'a>) -> Trai
     }
 }
 
-/// The super-network at its full widths, made ready to teach.
+/// These weights at full widths, made ready to teach.
 fn teacher(prepared: &Prepared, weights: &Weights, batch: u32) -> Result<Teacher, RunError> {
     let shapes = prepared.net.shapes(&prepared.net.full());
     let network = Deployed::new(&prepared.gpu, &prepared.graph, weights, &shapes, &prepared.tuning, batch)?;
@@ -131,22 +132,36 @@ impl Run<'_> {
         Ok(weights)
     }
 
+    /// Weights of what teaches the final trainings: the super-network, or the initial network, trained for it.
+    pub(super) fn teacher(&mut self, known: &Known<'_>) -> Result<Option<Weights>, RunError> {
+        let prepared = self.prepared;
+        if prepared.space.train.distillation == 0.0 {
+            return Ok(None);
+        }
+        if self.config.teacher != Some(TeacherKind::Initial) {
+            return Ok(Some(known.shared.clone()));
+        }
+        let mut watch = self.begin(Phase::Teacher);
+        let (weights, _) = self.train_compact("teacher", &prepared.net.full(), known, &mut watch)?;
+        self.end(watch)?;
+        Ok(Some(weights))
+    }
+
     /// Trains a network compactly and evaluates it.
     pub(super) fn train_compact(
         &mut self,
         name: &str,
         arch: &Arch,
-        shared: &Weights,
+        known: &Known<'_>,
         watch: &mut Watch,
     ) -> Result<(Weights, Trained), RunError> {
         let prepared = self.prepared;
         let graph = lower(&prepared.net, arch);
         let start = match self.config.final_start {
-            FinalStart::Shared => shared.prefix(&prepared.graph, &graph),
+            FinalStart::Shared => known.shared.prefix(&prepared.graph, &graph),
             FinalStart::Scratch => self.untrained(name, &graph)?,
         };
-        let teacher = (prepared.space.train.distillation > 0.0).then_some(shared);
-        let task = Task { name, arch, graph, weights: &start, sampler: None, teacher };
+        let task = Task { name, arch, graph, weights: &start, sampler: None, teacher: known.teacher };
         let weights = self.train(&task, watch)?;
         let weights = self.recalibrate(arch, &weights)?;
         let shapes = prepared.net.shapes(arch);

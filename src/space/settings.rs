@@ -124,8 +124,8 @@ pub struct TrainSettings {
     pub warmup: f32,
     /// Label smoothing.
     pub label_smoothing: f32,
-    /// Share of a final training's target that is the output of the super-network at its full widths on the same
-    /// image, 0 to 1.
+    /// Share of a final training's target that is a teacher's output on the same image, 0 to 1: the super-network's at
+    /// its full widths, or the initial network's.
     #[serde(default)]
     pub distillation: f32,
     /// How often each class is shown: `natural` or `balanced`.

@@ -296,6 +296,7 @@ fn a_flag_goes_before_the_environment_before_the_file_before_the_default() {
     let teacher = |name: &str, variable: Option<&str>, flags: &[&str]| distillation(&scene, name, variable, flags);
     assert_eq!(teacher("default", None, &[]), 0.0);
     assert_eq!(teacher("asked", None, &["--teacher", "supernet"]), 0.5);
+    assert_eq!(teacher("asked-initial", None, &["--teacher", "initial"]), 0.5);
     let text = std::fs::read_to_string(&scene.space).unwrap();
     std::fs::write(&scene.space, text.replace("label_smoothing", "distillation = 0.25\nlabel_smoothing")).unwrap();
     assert_eq!(teacher("file", None, &[]), 0.25);
@@ -307,7 +308,7 @@ fn a_flag_goes_before_the_environment_before_the_file_before_the_default() {
         .env("NETADAPT_TEACHER", "parrot")
         .output()
         .expect("the program starts");
-    fails(&output, 2, &["parrot", "supernet, none"]);
+    fails(&output, 2, &["parrot", "supernet, initial, none"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use netadapt::gpu::{Gpu, GpuError, Kernel, Options, Program, Recording, SENTINEL
 use netadapt::graph::{initial_weights, lower};
 use netadapt::kernels::{Tuning, probe};
 use netadapt::rng::{Purpose, stream};
-use netadapt::run::{self, Comparison, Config, Environment, Event, Listener, RunError, Stop};
+use netadapt::run::{self, Comparison, Config, Environment, Event, Listener, RunError, Stop, TeacherKind};
 use netadapt::space::Space;
 use netadapt::train::{Advance, TrainError, Trainer, TrainerOptions};
 use rand::RngExt;
@@ -68,11 +68,12 @@ fn without_latency(mut outcome: Outcome) -> Outcome {
     outcome
 }
 
-/// A run with all three comparisons balanced classes, and all augmentation.
+/// A run with all three comparisons, balanced classes, all augmentation and a teacher that is trained for it.
 fn config(scene: &Scene, out: &str, budget: &str) -> Config {
     let compare = vec![Comparison::Initial, Comparison::Uniform, Comparison::Random];
     let augment = Some(Preset::Strong);
-    Config { compare, augment, sampling: Some(Sampling::Balanced), ..scene.config(out, budget) }
+    let (sampling, teacher) = (Some(Sampling::Balanced), Some(TeacherKind::Initial));
+    Config { compare, augment, sampling, teacher, ..scene.config(out, budget) }
 }
 
 fn environment() -> Environment {
@@ -173,6 +174,29 @@ fn a_super_network_is_searched_again() {
     let other = Config { seed: 5, from, ..scene.config("other", "70%MAC") };
     let error = run::search(&other, environment(), &mut ()).unwrap_err();
     assert_eq!(error.exit_code(), 5, "{error}");
+}
+
+/// What teaches is the initial network as the comparison trains it, by the labels alone; what is taught learns otherwise.
+#[test]
+fn the_initial_network_teaches_the_final_trainings() {
+    let scene = Scene::new();
+    let run = |name: &str, teacher, compare| {
+        let config = Config { teacher: Some(teacher), compare, ..scene.config(name, "70%MAC") };
+        run::search(&config, environment(), &mut ()).expect("a run that nothing happens to ends well");
+        let results = std::fs::read_to_string(config.out.join("results.csv")).expect("the trainings are told");
+        let of = |training: &str| -> Vec<String> {
+            let lines = results.lines().filter_map(|line| line.strip_prefix(training)?.strip_prefix(','));
+            lines.map(str::to_owned).collect()
+        };
+        (of("teacher"), of("network-0"), of("initial-0"))
+    };
+    let (teacher, untaught, initial) = run("untaught", TeacherKind::None, vec![Comparison::Initial]);
+    assert!(teacher.is_empty() && initial.len() == 3, "{teacher:?} {initial:?}");
+    let (teacher, taught, _) = run("taught", TeacherKind::Initial, Vec::new());
+    assert_eq!(teacher, initial);
+    assert!(taught.len() == 3 && taught != untaught, "{taught:?}");
+    let (_, by_shared, _) = run("shared", TeacherKind::Supernet, Vec::new());
+    assert!(by_shared.len() == 3 && by_shared != taught && by_shared != untaught, "{by_shared:?}");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 A line of JSON in, a line of JSON out. The first line names the device ("cpu" or "cuda") and the threads;
 every further one is {"prepare": WORK} or {"time": NUMBER, "seconds": LEAST}. WORK is a training step of
-a space's full network, with masks or without, or one pass of a convolution. Spaces of inverted residual
-blocks only.
+a space's full network, with masks or without, one pass of a convolution, or a pass over images that are decoded.
+Spaces of inverted residual blocks only.
 """
 
 import json
@@ -114,6 +114,20 @@ def convolution(kernel, stride, size, channels, filters, groups, batch, directio
     return lambda: torch.ops.aten.convolution_backward(gradient, x, weight, None, *shape)
 
 
+def decoding(root, files, size, batch, workers):
+    """A pass of torchvision's ImageFolder and a DataLoader over `files`: pairs of path and label."""
+    from torch.utils.data import DataLoader
+    from torchvision import transforms
+    from torchvision.datasets import ImageFolder
+
+    square = transforms.Compose([transforms.Resize(size), transforms.CenterCrop(size), transforms.ToTensor()])
+    folder = ImageFolder(root, square)
+    folder.samples = [tuple(file) for file in files]
+    # Its processes are started by the warm-up and stay.
+    loader = DataLoader(folder, batch_size=batch, num_workers=workers, persistent_workers=True)
+    return lambda: sum(len(labels) for _, labels in loader)
+
+
 def wait():
     if DEVICE == "cuda":
         torch.cuda.synchronize()
@@ -143,7 +157,7 @@ def main():
         request = json.loads(line)
         if "prepare" in request:
             kind, arguments = request["prepare"]
-            works.append({"step": step, "convolution": convolution}[kind](**arguments))
+            works.append({"step": step, "convolution": convolution, "decoding": decoding}[kind](**arguments))
             # Warm-up: allocations, choices of algorithms.
             seconds(works[-1], 0.0)
             answer = {"ready": len(works) - 1}

@@ -474,6 +474,20 @@ fn the_benchmark_of_kernels_names_its_bounds_and_what_it_knows() {
     fails(&bench(&["kernels", "pols"]), 1, &["`pols`", "conv, depthwise, norm"]);
 }
 
+#[test]
+fn the_benchmark_of_data_tells_what_decoding_and_an_epoch_take() {
+    let scene = Scene::new();
+    let output = bench(&["data", &scene.data, "--preset", &scene.space, "--rounds", "2", "--json"]);
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let number = |pointer: &str| result.pointer(pointer).and_then(serde_json::Value::as_f64).expect("a number");
+    assert_eq!(number("/images"), 120.0);
+    assert_eq!(number("/epoch_s/count"), 2.0);
+    let rate = number("/images") / number("/decode_s/median");
+    assert!((number("/images_per_second") / rate - 1.0).abs() < 1e-9, "{result}");
+    assert!(number("/cached_epoch_s/median") > 0.0 && number("/ratio/median") > 0.0, "{result}");
+    fails(&bench(&["data", &scene.path("nowhere").display().to_string()]), 5, &["nowhere"]);
+}
+
 /// Memory is predicted to a tenth of what the driver gives, and no step moves fewer bytes than it must.
 #[test]
 fn the_benchmark_of_a_step_tells_of_memory_and_bytes() {

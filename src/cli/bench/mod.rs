@@ -1,6 +1,7 @@
 //! `netadapt-bench`: how fast a device is, and how close we come to it.
 
 mod all; // everything at once
+mod data; // whether images come as fast as the device eats them
 mod device; // what the device can do at most
 mod kernels; // every kernel beside the device's bounds
 mod model; // networks that exist
@@ -29,6 +30,8 @@ enum Command {
     Kernels(kernels::Args),
     /// All of it, for a file: bounds, kernels with and without widths drawn, training steps. A few minutes.
     All,
+    /// How fast images are decoded, and an epoch on them beside as many steps on one batch that is in memory.
+    Data(data::Args),
     /// The latency of a network by layers, or of two networks in turn.
     Model(model::Args),
     /// A training step of a space's largest network: time, time with widths drawn, the share of each kernel.
@@ -49,6 +52,7 @@ pub(super) fn run(Args { command, common }: Args) -> anyhow::Result<()> {
     let bounds = || device::measure(&gpu, &tuning);
     let (name, outcome) = match command {
         Command::Device => ("device", device::outcome(&bounds()?)),
+        Command::Data(args) => ("data", data::measure(&gpu, &tuning, &args, peer)?),
         Command::Kernels(args) => ("kernels", kernels::measure(&gpu, &tuning, &bounds()?, &args, peer)?),
         Command::Model(args) => ("model", model::measure(&gpu, &tuning, &args)?),
         Command::Step(args) => ("step", step::measure(&gpu, &tuning, &args, peer)?),

@@ -26,7 +26,7 @@ pub(super) struct Common {
     /// Keep the result below this folder, in one of the date and the device.
     #[arg(long, global = true, value_name = "DIR", num_args = 0..=1, default_missing_value = "benches/runs")]
     save: Option<PathBuf>,
-    /// Run the same in another framework, in turn, and print ratios: `kernels`, `step` and `all`.
+    /// Run the same in another framework, in turn, and print ratios: `data`, `kernels`, `step` and `all`.
     #[arg(long, global = true, value_name = "NAME")]
     peer: Option<peer::Name>,
     /// Say in words what changed since a result that was saved.

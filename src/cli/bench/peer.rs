@@ -1,5 +1,6 @@
 //! Another framework beside ours: a process that times the same work when it is its turn.
 
+use crate::data::Sample;
 use crate::latency::Layer;
 use crate::space::Space;
 use anyhow::Context;
@@ -103,6 +104,23 @@ impl Peer {
             "groups": groups, "batch": batch, "direction": direction,
         });
         self.prepare("convolution", &arguments).map(Some)
+    }
+
+    /// A pass that reads, decodes, resizes and cuts these images, in batches, by so many processes.
+    pub(super) fn decoding(
+        &mut self,
+        samples: &[Sample],
+        [size, batch]: [u32; 2],
+        workers: usize,
+    ) -> anyhow::Result<Prepared> {
+        let first = samples.first().context("there is no image")?;
+        // A class is a folder of the root.
+        let root = first.path.ancestors().nth(2).context("an image is in no class's folder")?;
+        let files: Vec<_> = samples.iter().map(|sample| (sample.path.canonicalize(), sample.label)).collect();
+        let files: Vec<_> =
+            files.into_iter().map(|(path, label)| Ok((path?, label))).collect::<std::io::Result<_>>()?;
+        let arguments = json!({ "root": root, "files": files, "size": size, "batch": batch, "workers": workers });
+        self.prepare("decoding", &arguments)
     }
 
     /// Median seconds of prepared work, over `least` seconds or three calls.

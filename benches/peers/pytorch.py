@@ -166,4 +166,6 @@ def main():
         print(json.dumps(answer), flush=True)
 
 
-main()
+# Processes that load images import this module.
+if __name__ == "__main__":
+    main()

@@ -44,8 +44,8 @@ pub struct Dataset {
     pub skipped: usize,
     /// Symbolic links left out: to folders, to nothing, or out of the root.
     pub links: usize,
-    /// Median short side of all images in pixels.
-    pub short_side: u32,
+    /// Short sides of all images in pixels by their headers, sorted.
+    pub short_sides: Vec<u32>,
     /// Files that are no usable images, left out.
     pub bad: Vec<BadFile>,
     /// How many of these there may be.
@@ -106,11 +106,22 @@ pub struct Options {
 /// than two classes, an empty training class, a class that training does not know, too few
 /// images to split, or too many files that are empty, unreadable or absurdly large.
 pub fn open(root: &Path, options: &Options) -> Result<Dataset, DataError> {
+    open_telling(root, options, &|_, _| ())
+}
+
+/// As [`open`]; `progress` is called on this thread with files looked at and all of them.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_telling(root: &Path, options: &Options, progress: &dyn Fn(usize, usize)) -> Result<Dataset, DataError> {
     let mut listing = list(root, options)?;
     let entries: Vec<&Entry> = listing.splits.iter().flatten().collect();
     let allowed = allowed(options.max_bad, entries.len());
     let (looked_at, spoilt) = match &listing.pack {
-        None => (check::headers(&entries.iter().map(|entry| entry.path.as_path()).collect::<Vec<_>>()), Vec::new()),
+        None => {
+            let paths: Vec<&Path> = entries.iter().map(|entry| entry.path.as_path()).collect();
+            (check::headers(&paths, progress), Vec::new())
+        }
         Some(pack) => (
             entries.iter().map(|entry| pack.header(entry)).collect(),
             entries.iter().filter_map(|entry| pack.spoilt(entry)).collect(),
@@ -129,7 +140,6 @@ pub fn open(root: &Path, options: &Options) -> Result<Dataset, DataError> {
         split.retain(|_| usable.next().expect("every file was looked at"));
     }
     sides.sort_unstable();
-    let short_side = sides.get(sides.len() / 2).copied().unwrap_or_default();
     let fingerprint = fingerprint(&listing.splits);
     let packed = listing.pack.map(|pack| {
         let entries = listing.splits.iter().flatten();
@@ -149,7 +159,7 @@ pub fn open(root: &Path, options: &Options) -> Result<Dataset, DataError> {
         test_from: listing.test_from,
         skipped: listing.scan.skipped.len(),
         links: listing.scan.links.len(),
-        short_side,
+        short_sides: sides,
         bad: Vec::new(),
         allowed,
         packed,
@@ -163,6 +173,11 @@ pub fn open(root: &Path, options: &Options) -> Result<Dataset, DataError> {
 }
 
 impl Dataset {
+    /// Median short side of all images in pixels.
+    pub fn short_side(&self) -> u32 {
+        self.short_sides.get(self.short_sides.len() / 2).copied().unwrap_or_default()
+    }
+
     /// The images of `samples`, which are the dataset's, and those that cannot be decoded: as [`Images::load_usable`],
     /// or out of the pack that the dataset is.
     ///

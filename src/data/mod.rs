@@ -45,6 +45,8 @@ pub mod examine; // everything that may be wrong with a folder, found and named
 
 pub mod divide; // a split of one's own: stratified, what looks alike on one side
 
+mod survey; // a folder in numbers
+
 pub mod preview; // a sheet of pictures to look at
 
 pub mod pack; // images decoded once, in a file that is mapped
@@ -57,9 +59,10 @@ pub use decode::{Format, detect_channels};
 pub use divide::{Division, Shares, divide};
 pub use error::{BadFile, BadFiles, DataError, Fault};
 pub use examine::{Report, examine};
-pub use folder::{Dataset, HoldoutFrom, Options, Sample, TestFrom, open};
+pub use folder::{Dataset, HoldoutFrom, Options, Sample, TestFrom, open, open_telling};
 pub use loader::{Epoch, Loader};
 pub use manifest::Manifest;
 pub use order::Sampling;
 pub use preset::Preset;
 pub use scan::image_files;
+pub use survey::{Bin, Class, Suggested, Survey, survey};

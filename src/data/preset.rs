@@ -33,6 +33,13 @@ impl Preset {
     }
 }
 
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, _) = Self::ALL.iter().find(|(_, preset)| preset == self).expect("all are in the list");
+        f.write_str(name)
+    }
+}
+
 /// Reads `augment` of a space: the name of a preset, or a table of settings.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! A sheet of pictures to look at: a row a class, as a network sees them, plain or as augmented for training.
 
-use image::{Rgb, RgbImage};
+use image::{Rgb, RgbImage, imageops};
 
 use super::augment::Augment;
 use super::batch::Images;
@@ -57,4 +57,11 @@ pub fn sheet(images: &Images, classes: usize, augment: Option<(&Augment, u64)>) 
         }
     }
     Ok(sheet)
+}
+
+/// The rows of a sheet of `classes` classes, each with the gaps around it.
+pub fn strips(sheet: &RgbImage, classes: usize) -> Vec<RgbImage> {
+    let tile = (sheet.height() - GAP) / classes.max(1) as u32;
+    let strip = |row: u32| imageops::crop_imm(sheet, 0, row * tile, sheet.width(), tile + GAP).to_image();
+    (0..classes as u32).map(strip).collect()
 }

@@ -10,6 +10,7 @@ mod merged; // several runs on one page
 mod comparison; // the found networks beside what they are compared with
 mod descent; // accuracy against latency over the search
 mod prediction; // predicted against measured
+mod dataset; // the page of a folder of images
 mod staircase; // the page of a latency table
 mod layers; // widths, kernels and milliseconds of every layer
 mod classes; // the confusion matrix, sample images, mistakes
@@ -18,6 +19,7 @@ mod chart; // a plot: dots, lines, marks, whiskers
 mod scale; // round ticks
 mod html; // escaping, base64, numbers as people read them
 
+pub use dataset::{Gallery, dataset_page};
 pub use input::{
     Compared, Curve, DatasetSummary, Device, Difference, InitialSummary, Input, LayerBar, LayerSize, NetworkSummary,
     Picture, PictureError, Seconds, TrainingPicture,

@@ -10,6 +10,8 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "name", content = "of")]
 pub enum Phase {
+    /// Listing image files and looking at their headers.
+    Files,
     /// Reading and decoding images.
     Images,
     /// Timing operations.
@@ -31,6 +33,7 @@ pub enum Phase {
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Files => write!(f, "looking at files"),
             Self::Images => write!(f, "reading images"),
             Self::Table => write!(f, "timing operations"),
             Self::Check => write!(f, "measuring networks"),

@@ -22,10 +22,11 @@ pub(super) struct Origin<'a> {
 }
 
 impl Origin<'_> {
-    /// The data set, its sides drawn as `space` has them.
-    pub(super) fn open(&self, space: &Space) -> Result<Dataset, DataError> {
+    /// The data set, its sides drawn as `space` has them; `progress` as by [`data::open_telling`].
+    pub(super) fn open(&self, space: &Space, progress: &dyn Fn(usize, usize)) -> Result<Dataset, DataError> {
         let holdout = space.search.holdout_images as usize;
-        data::open(self.data, &data::Options { seed: self.seed, holdout, max_bad: self.max_bad })
+        let options = data::Options { seed: self.seed, holdout, max_bad: self.max_bad };
+        data::open_telling(self.data, &options, progress)
     }
 }
 
@@ -52,7 +53,7 @@ pub fn test_images(run: &Path, data: Option<&Path>, architecture: &Architecture)
         return Err(RunError::Other(text.into()));
     };
     let (seed, max_bad) = config.as_ref().map_or((0, 0.0), |config| (config.seed, config.max_bad));
-    let mut dataset = Origin { data: root, seed, max_bad }.open(&architecture.space)?;
+    let mut dataset = Origin { data: root, seed, max_bad }.open(&architecture.space, &|_, _| ())?;
     if dataset.classes != architecture.classes {
         return Err(RunError::Other(format!("{} has other classes than the network", root.display()).into()));
     }

@@ -15,6 +15,7 @@ use crate::kernels::Tuning;
 use crate::space::{Space, Supernet};
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What every step works on.
 pub(super) struct Prepared {
@@ -91,14 +92,20 @@ pub(super) fn prepare(
         listener.event(&Event::Note { text });
     }
     let origin = images::Origin { data: &config.data, seed: config.seed, max_bad: config.max_bad };
-    let mut dataset = origin.open(&space)?;
+    listener.event(&Event::Begin { phase: Phase::Files });
+    let start = Instant::now();
+    let listener = RefCell::new(listener);
+    let mut dataset = origin.open(&space, &|done, all| {
+        listener.borrow_mut().event(&Event::Progress { done: done as f64, all: all as f64 });
+    })?;
+    let end = Event::End { phase: Phase::Files, seconds: start.elapsed().as_secs_f64() };
+    listener.borrow_mut().event(&end);
     let channels = data::detect_channels(&dataset);
     let format = Format { size, channels };
 
-    listener.event(&Event::Begin { phase: Phase::Images });
-    let start = std::time::Instant::now();
+    listener.borrow_mut().event(&Event::Begin { phase: Phase::Images });
+    let start = Instant::now();
     let all = (dataset.train.len() + dataset.holdout.len() + dataset.test.len()) as f64;
-    let listener = RefCell::new(listener);
     let (mut before, mut bad) = (0, Vec::new());
     let mut load = |samples: &[data::Sample]| -> Result<Arc<Images>, RunError> {
         let progress = |done: usize, _: usize| {

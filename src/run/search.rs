@@ -254,7 +254,7 @@ impl Run<'_> {
         let seconds = watch.since.elapsed().as_secs_f64();
         watch.since = Instant::now();
         let sum = match watch.phase {
-            Phase::Images | Phase::Check => return Ok(()),
+            Phase::Files | Phase::Images | Phase::Check => return Ok(()),
             Phase::Table => &mut self.seconds.table,
             Phase::Supernet => &mut self.seconds.supernet,
             Phase::Search => &mut self.seconds.search,

@@ -3,12 +3,13 @@
 use super::super::search::AugmentArg;
 use super::super::share::share;
 use super::super::terminal::printable;
-use crate::data::{self, Format, Options, detect_channels, preview};
+use super::page::{self, Pictures, png};
+use super::stats::survey;
+use crate::data::{self, Format, Options, Preset, detect_channels, preview};
 use crate::disk::{SystemDisk, write_whole};
 use crate::run::{RunError, threads};
 use crate::space::Space;
-use anyhow::{Context as _, bail};
-use image::ImageFormat;
+use anyhow::Context as _;
 use std::path::PathBuf;
 
 /// Options of `netadapt-data preview`.
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 pub(super) struct Args {
     /// Folder of images or manifest, as `netadapt search` takes it.
     data: PathBuf,
-    /// The sheet to write, a PNG file.
+    /// The sheet to write, a PNG file; or with `.html` at its end a page, with the numbers of `stats` too.
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
     /// Show the images as a training augments them: with a preset, or without a name as the space says.
@@ -40,12 +41,23 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    if args.out.exists() {
-        bail!("'{}' exists already: remove it, or name another with -o", args.out.display());
-    }
+    page::free(&args.out)?;
     let space = Space::open(&args.preset).map_err(RunError::from)?;
     let options = Options { seed: args.seed, holdout: 0, max_bad: args.max_bad };
     let mut dataset = data::open(&args.data, &options).map_err(RunError::from)?;
+    if args.out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("html")) {
+        let survey = survey(&mut dataset, args.size.unwrap_or(space.size))?;
+        let preset = args.augment.flatten().map(AugmentArg::preset);
+        let name = match preset {
+            Some(preset) => format!("the augmentation {preset}"),
+            None => format!("the augmentation of {}", args.preset),
+        };
+        let augment = preset.map_or(space.augment, Preset::augment);
+        let pictures = Pictures { columns: args.columns, augment: (augment, &name), seed: args.seed };
+        page::write(&args.out, &dataset, &survey, &pictures)?;
+        say!("page: {}", printable(&args.out.to_string_lossy()));
+        return Ok(());
+    }
     let format = Format { size: args.size.unwrap_or(space.size), channels: detect_channels(&dataset) };
     let chosen = preview::choose(&dataset, args.columns as usize);
     let (images, bad) = dataset.images(&chosen, format, threads(), usize::MAX, &|_, _| ()).map_err(RunError::from)?;
@@ -53,9 +65,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let augment = args.augment.map(|preset| preset.map_or(space.augment, |preset| preset.preset().augment()));
     let augment = augment.as_ref().map(|augment| (augment, args.seed));
     let sheet = preview::sheet(&images, dataset.classes.len(), augment).map_err(RunError::from)?;
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    sheet.write_to(&mut bytes, ImageFormat::Png)?;
-    write_whole(&SystemDisk, &args.out, &bytes.into_inner())
+    write_whole(&SystemDisk, &args.out, &png(&sheet)?)
         .with_context(|| format!("cannot write '{}'", args.out.display()))?;
     for (row, class) in dataset.classes.iter().enumerate() {
         say!("row {:<4} {}", row + 1, printable(class));

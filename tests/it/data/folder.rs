@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::fs;
 
 use image::{DynamicImage, ImageFormat};
-use netadapt::data::{BadFile, BadFiles, DataError, Dataset, Fault, HoldoutFrom, Options, Sample, TestFrom, open};
+use netadapt::data::{
+    BadFile, BadFiles, DataError, Dataset, Fault, HoldoutFrom, Options, Sample, TestFrom, open, open_telling,
+};
 
 use super::{Folder, OPTIONS, encoded, grey};
 
@@ -289,4 +291,24 @@ fn links_are_followed_only_inside_the_root() {
     let out = folder.root().join("train/elk");
     symlink(outside.root().join("cat"), &out).unwrap();
     assert!(matches!(folder.open(), Err(DataError::LinkLeaves { path }) if path == out));
+}
+
+/// Files are looked at by many threads; they stay in their order, and what is done is told up to the last of them.
+#[test]
+fn what_was_looked_at_is_told_and_stays_in_order() {
+    let folder = Folder::new();
+    ["cat", "dog"].into_iter().for_each(|class| folder.class(class, 700));
+    let told = std::cell::RefCell::new(Vec::new());
+    let dataset = open_telling(folder.root(), &OPTIONS, &|done, all| told.borrow_mut().push((done, all))).unwrap();
+    let told = told.into_inner();
+    assert!(told.len() > 1 && told.windows(2).all(|pair| pair[0].0 < pair[1].0), "{told:?}");
+    assert_eq!(told.last(), Some(&(1400, 1400)));
+    let quiet = open(folder.root(), &OPTIONS).unwrap();
+    assert_eq!((&dataset.train, &dataset.short_sides), (&quiet.train, &quiet.short_sides));
+    assert!(dataset.short_sides.is_sorted() && dataset.short_sides.len() == 1400);
+    // A bad file is the one that is bad, wherever it stands.
+    let bad = folder.file("dog/600.png", b"no image");
+    let error = open(folder.root(), &OPTIONS).unwrap_err();
+    let DataError::BadFiles(files) = &error else { panic!("{error}") };
+    assert_eq!(files.first.iter().map(|file| &file.path).collect::<Vec<_>>(), [&bad]);
 }

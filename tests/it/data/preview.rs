@@ -38,6 +38,9 @@ fn a_sheet_has_a_row_a_class_and_the_pixels_of_its_images() {
         assert_eq!(sheet[(column as u32 * 10 + 2 + 5, 2 + 7)], Rgb([i * 20, 150, 210]), "column {column}");
     }
     assert_eq!(sheet[(4, 14)], Rgb([9, 99, 199]));
+    let strips = preview::strips(&sheet, 2);
+    assert_eq!(strips.iter().map(|strip| strip.dimensions()).collect::<Vec<_>>(), [(42, 12); 2]);
+    assert_eq!([strips[0][(7, 9)], strips[1][(4, 4)]], [sheet[(7, 9)], sheet[(4, 14)]]);
     // Augmented as in the first epoch: the same sheet for the same seed.
     let augment = Augment { flip: true, crop: true, cutout: 0.5, ..Augment::default() };
     let augmented = |seed| preview::sheet(&images, 2, Some((&augment, seed))).unwrap();
@@ -72,4 +75,45 @@ fn the_program_writes_a_sheet() {
     };
     let [none, light, strong] = ["none", "light", "strong"].map(|name| sheet(&format!("--augment={name}")));
     assert!(none != light && light != strong, "each preset shows");
+}
+
+/// `stats` tells what suits the images; its page and that of `preview` hold both galleries and run nothing of a name.
+#[test]
+fn a_folder_is_told_of_in_numbers_and_on_a_page() {
+    let folder = Folder::new();
+    let evil = "<script>alert(1)<";
+    for class in ["cat", evil] {
+        for i in 0..10u32 {
+            let side = if i < 2 { 40 } else { 100 };
+            folder.image(&format!("{class}/{i}.png"), &colour(side, 120, |x, y| [x as u8, y as u8, i as u8]));
+        }
+    }
+    let program = |command: &str, more: &[&str]| {
+        let program = env!("CARGO_BIN_EXE_netadapt-data");
+        Command::new(program).arg(command).arg(folder.root()).args(more).output().unwrap()
+    };
+    let output = program("stats", &["--json", "--size", "16"]);
+    let stats: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let bin = |from: u32, below: u32, images: u32| serde_json::json!({"from": from, "below": below, "images": images});
+    let bins = [bin(32, 48, 4), bin(48, 64, 0), bin(64, 96, 0), bin(96, 128, 16)];
+    assert_eq!(stats["short_sides"], serde_json::json!(bins));
+    assert_eq!(stats["suggested"], serde_json::json!({"size": 96, "preset": "mobile"}));
+    assert_eq!(stats["all"], serde_json::json!({"train": 16, "holdout": 0, "test": 4}));
+    assert_eq!((&stats["median_short_side"], &stats["channels"]), (&100.into(), &3.into()));
+    let blue = stats["mean"][2].as_f64().unwrap() * 255.0;
+    assert!((0.0..9.0).contains(&blue), "{stats}");
+    let text = String::from_utf8(program("stats", &[]).stdout).unwrap();
+    assert!(text.contains("--preset mobile --size 96") && text.contains("32 to 47 px"), "{text}");
+
+    for (command, more) in [("stats", &["--size", "16"][..]), ("preview", &["--augment=strong", "--columns", "3"])] {
+        let page = folder.root().join(format!("{command}.html"));
+        let output = program(command, &[more, &["-o", page.to_str().unwrap()]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let html = std::fs::read_to_string(&page).unwrap();
+        assert!(html.contains("&lt;script&gt;alert(1)&lt;") && !html.contains("<script"), "{command}");
+        assert_eq!(html.matches("data:image/png;base64,").count(), 4, "two classes, plain and augmented");
+        assert_eq!(html.contains("the augmentation strong"), command == "preview");
+        let again = program(command, &["-o", page.to_str().unwrap()]);
+        assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("exists already"));
+    }
 }

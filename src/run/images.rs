@@ -9,7 +9,7 @@ use crate::space::Space;
 use std::path::Path;
 
 /// Decoded images kept in memory at most; what is over is decoded again each time.
-const CACHE_BYTES: usize = 768 << 20;
+pub(crate) const CACHE_BYTES: usize = 768 << 20;
 
 /// Where images come from, and what a run may do with them.
 pub(super) struct Origin<'a> {

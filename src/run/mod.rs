@@ -38,10 +38,12 @@ pub use environment::{Environment, OpenDevice};
 pub use error::RunError;
 pub use events::{Event, Listener, Phase};
 pub use folder::{Folder, FolderError, Patience};
+pub(crate) use images::CACHE_BYTES;
 pub use images::test_images;
 pub use initial::InitialWeights;
 pub use origin::{Source, source};
 pub(crate) use page::date;
+pub(crate) use prepare::STEPS_IN_FLIGHT;
 pub use result::{
     Accuracy, ClassAccuracy, ComparedNetwork, Difference, FoundNetwork, InitialNetwork, ResultBudget, ResultLimit,
     RunResult, Seconds,

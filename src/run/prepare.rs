@@ -36,7 +36,7 @@ pub(super) struct Prepared {
 }
 
 /// As many steps as keep the device busy and never pile up by seconds.
-const STEPS_IN_FLIGHT: u64 = 4;
+pub(crate) const STEPS_IN_FLIGHT: u64 = 4;
 
 /// The share of a target that is the teacher's where one is asked for and the space has none: half of it.
 const TAUGHT: f32 = 0.5;

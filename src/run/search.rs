@@ -188,7 +188,7 @@ impl Run<'_> {
         let known = Known { meter, table, shared, scores: &scores, passes: &passes, width_step, teacher: None };
         let (initial, outcome, scored) = self.descend(&known, &limits)?;
         let teacher = self.teacher(&known)?;
-        let known = Known { teacher: teacher.as_ref(), ..known };
+        let known = Known { teacher: teacher.as_deref(), ..known };
 
         let mut networks = Vec::new();
         let mut trained = Vec::new();

@@ -16,6 +16,7 @@ use crate::space::{Arch, WidthSampler};
 use crate::train::{
     Advance, EpochReport, Evaluation, Recalibration, TrainError, Trainer, TrainerOptions, evaluate, recalibrated,
 };
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -133,18 +134,19 @@ impl Run<'_> {
     }
 
     /// Weights of what teaches the final trainings: the super-network, or the initial network, trained for it.
-    pub(super) fn teacher(&mut self, known: &Known<'_>) -> Result<Option<Weights>, RunError> {
+    pub(super) fn teacher<'a>(&mut self, known: &Known<'a>) -> Result<Option<Cow<'a, Weights>>, RunError> {
         let prepared = self.prepared;
         if prepared.space.train.distillation == 0.0 {
             return Ok(None);
         }
         if self.config.teacher != Some(TeacherKind::Initial) {
-            return Ok(Some(known.shared.clone()));
+            return Ok(Some(Cow::Borrowed(known.shared)));
         }
         let mut watch = self.begin(Phase::Teacher);
-        let (weights, _) = self.train_compact("teacher", &prepared.net.full(), known, &mut watch)?;
+        let full = prepared.net.full();
+        let weights = self.final_weights("teacher", &full, lower(&prepared.net, &full), known, &mut watch)?;
         self.end(watch)?;
-        Ok(Some(weights))
+        Ok(Some(Cow::Owned(weights)))
     }
 
     /// Trains a network compactly and evaluates it.
@@ -157,20 +159,32 @@ impl Run<'_> {
     ) -> Result<(Weights, Trained), RunError> {
         let prepared = self.prepared;
         let graph = lower(&prepared.net, arch);
-        let start = match self.config.final_start {
-            FinalStart::Shared => known.shared.prefix(&prepared.graph, &graph),
-            FinalStart::Scratch => self.untrained(name, &graph)?,
-        };
-        let task = Task { name, arch, graph, weights: &start, sampler: None, teacher: known.teacher };
-        let weights = self.train(&task, watch)?;
-        let weights = self.recalibrate(arch, &weights)?;
+        let weights = self.final_weights(name, arch, graph.clone(), known, watch)?;
         let shapes = prepared.net.shapes(arch);
         let on = |images| {
-            evaluate(&prepared.gpu, &task.graph, &shapes, &weights, images, &prepared.normalisation, &prepared.tuning)
+            evaluate(&prepared.gpu, &graph, &shapes, &weights, images, &prepared.normalisation, &prepared.tuning)
         };
         let test = if prepared.test.len() == 0 { None } else { Some(on(&prepared.test)?) };
         let trained = Trained { arch: arch.clone(), holdout: on(&prepared.holdout)?, test };
         Ok((weights, trained))
+    }
+
+    /// Trains a network compactly, `graph` being its own, and takes its statistics anew.
+    fn final_weights(
+        &mut self,
+        name: &str,
+        arch: &Arch,
+        graph: Graph,
+        known: &Known<'_>,
+        watch: &mut Watch,
+    ) -> Result<Weights, RunError> {
+        let start = match self.config.final_start {
+            FinalStart::Shared => known.shared.prefix(&self.prepared.graph, &graph),
+            FinalStart::Scratch => self.untrained(name, &graph)?,
+        };
+        let task = Task { name, arch, graph, weights: &start, sampler: None, teacher: known.teacher };
+        let weights = self.train(&task, watch)?;
+        Ok(self.recalibrate(arch, &weights)?)
     }
 
     /// Trains from the newest checkpoint, or from the beginning.

@@ -9,7 +9,7 @@ use crate::graph::{Graph, Weights, initial_weights, lower};
 use crate::kernels::Tuning;
 use crate::kernels::optimizer::Control;
 use crate::latency::Spread;
-use crate::run::{RunError, threads};
+use crate::run::{CACHE_BYTES, RunError, STEPS_IN_FLIGHT, threads};
 use crate::space::{Space, Supernet};
 use crate::train::{Advance, Trainer, TrainerOptions};
 use std::path::PathBuf;
@@ -37,11 +37,6 @@ pub(super) struct Args {
     #[arg(long, default_value_t = threads(), value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=256))]
     threads: usize,
 }
-
-/// Decoded images kept in memory, as by a search.
-const CACHE_BYTES: usize = 768 << 20;
-/// As by a search.
-const STEPS_IN_FLIGHT: u64 = 4;
 
 /// What is trained on what.
 struct Work<'a> {

@@ -2,6 +2,7 @@
 
 use super::super::terminal::{Progress, printable};
 use super::check::print_findings;
+use super::free;
 use super::split::beside;
 use crate::data::DataError;
 use crate::data::import::archive::{self, Caps, Unpacked};
@@ -9,7 +10,7 @@ use crate::data::import::table::{self, Columns};
 use crate::data::import::{self, ImportError, Imported};
 use crate::disk::{SystemDisk, write_whole};
 use crate::run::{Event, Listener, Phase, RunError};
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -112,9 +113,7 @@ fn csv(args: Csv) -> anyhow::Result<()> {
         Some(out) => out,
         None => beside(&images)?,
     };
-    if out.exists() {
-        bail!("'{}' exists already: remove it, or name another with -o", out.display());
-    }
+    free(&out)?;
     let columns = Columns { file: file_column, class: class_column };
     let labelled = table::labelled(&table, &images, &columns).map_err(RunError::from)?;
     let is_manifest = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));

@@ -9,6 +9,7 @@ mod split;
 mod stats;
 
 use clap::{Parser, Subcommand};
+use std::path::Path;
 
 /// Looks at folders of images.
 #[derive(Debug, Parser)]
@@ -44,4 +45,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         Command::Split(args) => split::run(args),
         Command::Stats(args) => stats::run(args),
     }
+}
+
+/// Refuses to write over what is there.
+fn free(path: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(!path.exists(), "'{}' exists already: remove it, or name another with -o", path.display());
+    Ok(())
 }

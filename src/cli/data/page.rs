@@ -4,7 +4,7 @@ use crate::data::{self, Augment, Dataset, Survey, preview};
 use crate::disk::{SystemDisk, write_whole};
 use crate::report::{Gallery, dataset_page};
 use crate::run::{RunError, threads};
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use image::{ImageFormat, RgbImage};
 use std::path::Path;
 
@@ -16,17 +16,6 @@ pub(super) struct Pictures<'a> {
     pub(super) augment: (Augment, &'a str),
     /// Seed of the augmentation.
     pub(super) seed: u64,
-}
-
-/// A name that is not taken.
-///
-/// # Errors
-/// Where it is.
-pub(super) fn free(path: &Path) -> anyhow::Result<()> {
-    if path.exists() {
-        bail!("'{}' exists already: remove it, or name another with -o", path.display());
-    }
-    Ok(())
 }
 
 /// Writes the page.

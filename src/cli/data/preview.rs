@@ -3,6 +3,7 @@
 use super::super::search::AugmentArg;
 use super::super::share::share;
 use super::super::terminal::printable;
+use super::free;
 use super::page::{self, Pictures, png};
 use super::stats::survey;
 use crate::data::{self, Format, Options, Preset, detect_channels, preview};
@@ -41,18 +42,18 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    page::free(&args.out)?;
+    free(&args.out)?;
     let space = Space::open(&args.preset).map_err(RunError::from)?;
     let options = Options { seed: args.seed, holdout: 0, max_bad: args.max_bad };
     let mut dataset = data::open(&args.data, &options).map_err(RunError::from)?;
+    let preset = args.augment.flatten().map(AugmentArg::preset);
+    let augment = preset.map_or(space.augment, Preset::augment);
     if args.out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("html")) {
         let survey = survey(&mut dataset, args.size.unwrap_or(space.size))?;
-        let preset = args.augment.flatten().map(AugmentArg::preset);
         let name = match preset {
             Some(preset) => format!("the augmentation {preset}"),
             None => format!("the augmentation of {}", args.preset),
         };
-        let augment = preset.map_or(space.augment, Preset::augment);
         let pictures = Pictures { columns: args.columns, augment: (augment, &name), seed: args.seed };
         page::write(&args.out, &dataset, &survey, &pictures)?;
         say!("page: {}", printable(&args.out.to_string_lossy()));
@@ -62,8 +63,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let chosen = preview::choose(&dataset, args.columns as usize);
     let (images, bad) = dataset.images(&chosen, format, threads(), usize::MAX, &|_, _| ()).map_err(RunError::from)?;
     dataset.leave_out(bad).map_err(RunError::from)?;
-    let augment = args.augment.map(|preset| preset.map_or(space.augment, |preset| preset.preset().augment()));
-    let augment = augment.as_ref().map(|augment| (augment, args.seed));
+    let augment = args.augment.map(|_| (&augment, args.seed));
     let sheet = preview::sheet(&images, dataset.classes.len(), augment).map_err(RunError::from)?;
     write_whole(&SystemDisk, &args.out, &png(&sheet)?)
         .with_context(|| format!("cannot write '{}'", args.out.display()))?;

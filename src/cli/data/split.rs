@@ -3,6 +3,7 @@
 use super::super::share::share;
 use super::super::terminal::{Progress, printable};
 use super::check::print_classes;
+use super::free;
 use crate::data::{BadFile, Division, Shares, divide};
 use crate::disk::{SystemDisk, write_whole};
 use crate::run::{Event, Listener, Phase, RunError, threads};
@@ -44,9 +45,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         Some(out) => out,
         None => beside(&args.data)?,
     };
-    if out.exists() {
-        bail!("'{}' exists already: remove it, or name another with -o", out.display());
-    }
+    free(&out)?;
     let mut terminal = Progress::new(args.json);
     let begun = Instant::now();
     terminal.event(&Event::Begin { phase: Phase::Images });

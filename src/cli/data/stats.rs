@@ -2,6 +2,7 @@
 
 use super::super::share::share;
 use super::super::terminal::printable;
+use super::free;
 use super::page::{self, Pictures};
 use crate::data::{self, Bin, Dataset, Format, Options, Survey, detect_channels};
 use crate::run::{RunError, threads};
@@ -37,7 +38,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    args.out.as_deref().map(page::free).transpose()?;
+    args.out.as_deref().map(free).transpose()?;
     let options = Options { seed: args.seed, holdout: args.holdout, max_bad: args.max_bad };
     let mut dataset = data::open(&args.data, &options).map_err(RunError::from)?;
     let survey = survey(&mut dataset, args.size)?;

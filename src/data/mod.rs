@@ -17,6 +17,8 @@ pub mod manifest; // a split written down, in the place of a folder
 
 pub mod file; // one file's bytes and pixels, or what is wrong with it
 
+mod each; // the same for many files, by threads
+
 mod check; // the cheap look at every file's header
 
 pub mod decode; // one file to a square of 8-bit pixels

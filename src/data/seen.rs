@@ -1,13 +1,12 @@
 //! Every file of a dataset decoded once; of each only its sum, its size and 80 bytes of its looks are kept.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 
 use image::ImageFormat;
 use image::metadata::Orientation;
 use sha2::{Digest as _, Sha256};
 
+use super::each::each;
 use super::error::BadFile;
 use super::file::{self, Refused};
 use super::likeness::Look;
@@ -65,33 +64,9 @@ pub(super) fn look_at(
     threads: usize,
     progress: &mut dyn FnMut(usize, usize),
 ) -> (Vec<Option<Seen>>, Vec<BadFile>) {
-    let next = AtomicUsize::new(0);
-    let mut seen: Vec<Option<Seen>> = entries.iter().map(|_| None).collect();
+    let see = |entry: &&Entry| see(&entry.path).map_err(|refused| refused.at(&entry.path));
     let mut bad = Vec::new();
-    std::thread::scope(|scope| {
-        let (results, done) = mpsc::channel();
-        for _ in 0..threads.clamp(1, entries.len().max(1)) {
-            let (results, next) = (results.clone(), &next);
-            scope.spawn(move || {
-                loop {
-                    let i = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(entry) = entries.get(i) else { return };
-                    let result = see(&entry.path).map_err(|refused| refused.at(&entry.path));
-                    if results.send((i, result)).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(results);
-        for (count, (i, result)) in done.iter().enumerate() {
-            match result {
-                Ok(image) => seen[i] = Some(image),
-                Err(file) => bad.push((i, file)),
-            }
-            progress(count + 1, entries.len());
-        }
-    });
-    bad.sort_unstable_by_key(|&(i, _)| i);
-    (seen, bad.into_iter().map(|(_, file)| file).collect())
+    let seen =
+        each(entries, threads, &see, progress).into_iter().map(|result| result.map_err(|file| bad.push(file)).ok());
+    (seen.collect(), bad)
 }

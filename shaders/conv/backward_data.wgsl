@@ -4,12 +4,14 @@
 //
 // over the kept filters of image n, where the divisions leave no rest, and (SHORTCUT) + dy[n, h, w, i].
 //
-// dz (N, P, Q, O), w (K, K, I, O), dy (N, H, W, .), dx (N, H, W, I). One invocation owns PIXELS input
-// pixels of one image times QUADS quads of input channels; one workgroup LANES of those.
+// dz (N, P, Q, O), w as `conv/transpose` left it (K, K, O, I), dy (N, H, W, .), dx (N, H, W, I). One
+// invocation owns PIXELS input pixels of one image times QUADS quads of input channels, QUAD_LANES
+// apart; QUAD_LANES neighbours share their pixels, as in `conv/forward`.
 
 override LANES: u32 = 8u;
 override PIXELS: u32 = 4u;
 override QUADS: u32 = 2u;
+override QUAD_LANES: u32 = 1u;
 override KERNEL: u32 = 1u;
 override SHORTCUT: u32 = 0u;
 
@@ -45,22 +47,20 @@ struct Params {
 alias Tile = array<vec4f, MAX_TILE>;
 alias Span = array<vec4f, MAX_SPAN>;
 
-// A quad of filters' gradients through the weights from `w` on, of four input channels.
-fn through(v: vec4f, w: u32) -> vec4f {
-    return vec4f(
-        dot(v, weight[w]),
-        dot(v, weight[w + params.filter_quads]),
-        dot(v, weight[w + 2u * params.filter_quads]),
-        dot(v, weight[w + 3u * params.filter_quads]),
-    );
+// `sum` and a quad of filters' gradients through the weights from `w` on, of four filters and one quad of inputs.
+fn through(v: vec4f, w: u32, sum: vec4f) -> vec4f {
+    var total = fma(vec4f(v.x), weight[w], sum);
+    total = fma(vec4f(v.y), weight[w + params.in_quads], total);
+    total = fma(vec4f(v.z), weight[w + 2u * params.in_quads], total);
+    return fma(vec4f(v.w), weight[w + 3u * params.in_quads], total);
 }
 
 // Adds a stretch of a row of dz, from `shift` on, through the weights of one tap and quad of filters.
-fn add(acc: ptr<function, Tile>, span: ptr<function, Span>, shift: u32, first: u32) {
+fn add(acc: ptr<function, Tile>, span: ptr<function, Span>, shift: u32, row: u32) {
     for (var p = 0u; p < PIXELS; p++) {
         let v = (*span)[p + shift];
         for (var q = 0u; q < QUADS; q++) {
-            (*acc)[p * QUADS + q] += through(v, first + q * 4u * params.filter_quads);
+            (*acc)[p * QUADS + q] = through(v, row + q * QUAD_LANES, (*acc)[p * QUADS + q]);
         }
     }
 }
@@ -71,13 +71,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let input = min(widths[params.input_row + image], params.in_width);
     let kept = min(widths[params.kept_row + image], params.filters);
     let bypass = select(0u, widths[params.bypass_row + image], SHORTCUT != NO_SHORTCUT);
-    let first_quad = group.y * QUADS;
+    let first_quad = group.y * QUADS * QUAD_LANES + select(lane.x % QUAD_LANES, 0u, QUAD_LANES == 1u);
     if first_quad >= quads(input) {
         return;
     }
     let filter_quads = quads(kept);
     let pixels = params.height * params.width;
-    let first_pixel = (group.x * LANES + lane.x) * PIXELS;
+    let first_pixel = (group.x * (LANES / QUAD_LANES) + lane.x / QUAD_LANES) * PIXELS;
 
     var acc: Tile;
     for (var t = 0u; t < PIXELS * QUADS; t++) {
@@ -106,17 +106,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 inside[s] = row_inside && w >= 0 && w < i32(params.out_width);
                 at[s] = (at_row + select(0u, u32(w), inside[s])) * params.filter_quads;
             }
-            let first_row = (ky * 3u * params.in_quads + first_quad) * 4u;
-            let tap = params.in_quads * 4u * params.filter_quads;
+            let tap = params.filter_quads * 4u * params.in_quads;
+            var row = ky * 3u * tap + first_quad;
             for (var o = 0u; o < filter_quads; o++) {
                 var span: Span;
                 for (var s = 0u; s < PIXELS + 2u; s++) {
                     span[s] = select(vec4f(0.0), dz[at[s] + o], inside[s]);
                 }
-                let w = first_row * params.filter_quads + o;
-                add(&acc, &span, 2u, w);
-                add(&acc, &span, 1u, w + tap);
-                add(&acc, &span, 0u, w + 2u * tap);
+                add(&acc, &span, 2u, row);
+                add(&acc, &span, 1u, row + tap);
+                add(&acc, &span, 0u, row + 2u * tap);
+                row += 4u * params.in_quads;
             }
         }
     }
@@ -136,7 +136,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 let pixel = select(0u, row * params.out_width + column, inside[p]);
                 at[p] = (image * params.out_height * params.out_width + pixel) * params.filter_quads;
             }
-            let first_row = ((ky * KERNEL + kx) * params.in_quads + first_quad) * 4u;
+            var row = (ky * KERNEL + kx) * params.filter_quads * 4u * params.in_quads + first_quad;
             for (var o = 0u; o < filter_quads; o++) {
                 for (var p = 0u; p < PIXELS; p++) {
                     var v = dz[at[p] + o];
@@ -144,9 +144,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                         v = select(vec4f(0.0), v, inside[p]);
                     }
                     for (var q = 0u; q < QUADS; q++) {
-                        acc[p * QUADS + q] += through(v, (first_row + q * 4u) * params.filter_quads + o);
+                        acc[p * QUADS + q] = through(v, row + q * QUAD_LANES, acc[p * QUADS + q]);
                     }
                 }
+                row += 4u * params.in_quads;
             }
             // A single tap misses only the pixels between the strides: masked once, not at every filter.
             if KERNEL == 1u {
@@ -164,7 +165,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         }
         let at_pixel = image * pixels + pixel;
         for (var q = 0u; q < QUADS; q++) {
-            let quad = first_quad + q;
+            let quad = first_quad + q * QUAD_LANES;
             if quad >= params.in_quads {
                 break;
             }

@@ -1,16 +1,15 @@
 // Gradient of a dense convolution's weights, in parts that `reduce/sum` adds up:
 //
-//   dw[part, ky, kx, i, o] = sum over images of the part and pixels of x[n, p*s + ky - pad, q*s + kx - pad, i] * dz[n, p, q, o]
+//   dw[part, ky, kx, i, o] = sum over pixels of the part of x[n, p*s + ky - pad, q*s + kx - pad, i] * dz[n, p, q, o]
 //
-// over images that keep input channel i, filter o and the tap.
+// over images that keep input channel i, filter o and the tap. A part is some rows of the batch's outputs.
 //
 // x (N, H, W, I), dz (N, P, Q, O), dw (parts, K, K, I, O). One invocation owns one quad of input
-// channels at one tap times QUADS quads of filters; the workgroup's lanes are ROWS of those times
-// LANES / ROWS parts. Filters are read at addresses that the workgroup shares where ROWS = LANES.
-// PIXELS neighbours are taken at a time where an image keeps all of the tile's filters.
+// channels at one tap times QUADS quads of filters, and a slice of the part's rows. Filters are read at
+// addresses that the workgroup shares where there is one slice. PIXELS neighbours are taken at a time where
+// an image keeps all of the tile's filters.
 
 override LANES: u32 = 8u;
-override ROWS: u32 = 8u;
 override QUADS: u32 = 4u;
 override KERNEL: u32 = 1u;
 
@@ -20,7 +19,8 @@ const PIXELS: u32 = 4u;
 
 struct Params {
     images: u32,
-    parts: u32,
+    // Rows of the batch's outputs in a slice of a part.
+    slice_rows: u32,
     height: u32,
     width: u32,
     out_height: u32,
@@ -69,12 +69,10 @@ fn load(at_row: u32, c: u32, kx: u32, row_inside: bool, quad: u32) -> vec4f {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
-    let row = group.x * ROWS + lane.x % ROWS;
-    let part = select(group.z * (LANES / ROWS) + lane.x / ROWS, group.z, LANES == ROWS);
+    let row = item_of(group.x, lane.x);
+    let slice = slice_of(lane.x);
     let rows = KERNEL * KERNEL * params.in_quads;
-    if row >= rows || part >= params.parts {
-        return;
-    }
+    let present = row < rows;
     let tap = row / params.in_quads;
     let quad = row % params.in_quads;
     let ky = tap / KERNEL;
@@ -85,23 +83,28 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     for (var t = 0u; t < 4u * QUADS; t++) {
         acc[t] = vec4f(0.0);
     }
-    let first_image = part * params.images / params.parts;
-    let last_image = (part + 1u) * params.images / params.parts;
-    for (var image = first_image; image < last_image; image++) {
+    let all_rows = params.images * params.out_height;
+    let first_row = min((group.z * SLICES + slice) * params.slice_rows, all_rows);
+    let last_row = min(first_row + params.slice_rows, all_rows);
+    let last_image = (last_row + params.out_height - 1u) / params.out_height;
+    for (var image = first_row / params.out_height; image < last_image; image++) {
+        let above = image * params.out_height;
+        let first_p = max(first_row, above) - above;
+        let last_p = min(last_row - above, params.out_height);
         let kept_quads = quads(min(widths[params.kept_row + image], params.filters));
         let in_quads = quads(min(widths[params.input_row + image], params.in_width));
         var border = 0u;
         if KERNEL > 1u {
             border = (KERNEL - widths[params.kernel_row + image]) / 2u;
         }
-        let kept = first_quad < kept_quads && quad < in_quads
+        let kept = present && first_quad < kept_quads && quad < in_quads
             && min(ky, kx) >= border && max(ky, kx) + border < KERNEL;
         // Loops of no turns, since a branch alone does not skip work on every adapter. Quads past the kept ones
         // were never written, so only a tile that has some masks them.
         let whole = first_quad + QUADS <= kept_quads;
-        let whole_height = select(0u, params.out_height, kept && whole);
-        let part_height = select(0u, params.out_height, kept && !whole);
-        for (var p = 0u; p < whole_height; p++) {
+        let whole_end = select(0u, last_p, kept && whole);
+        let part_end = select(0u, last_p, kept && !whole);
+        for (var p = first_p; p < whole_end; p++) {
             let row_inside = is_inside(p, ky, params.height);
             let at_row = (image * params.height + select(0u, p * params.stride + ky - KERNEL / 2u, row_inside)) * params.width;
             var at_out = (image * params.out_height + p) * params.out_width * params.filter_quads + first_quad;
@@ -129,7 +132,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 at_out += params.filter_quads;
             }
         }
-        for (var p = 0u; p < part_height; p++) {
+        for (var p = first_p; p < part_end; p++) {
             let row_inside = is_inside(p, ky, params.height);
             let at_row = (image * params.height + select(0u, p * params.stride + ky - KERNEL / 2u, row_inside)) * params.width;
             let at_out = (image * params.out_height + p) * params.out_width;
@@ -143,11 +146,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             }
         }
     }
-    let at = (part * rows + row) * 4u;
+    let at = (group.z * rows + row) * 4u;
     for (var q = 0u; q < QUADS; q++) {
-        if first_quad + q < params.filter_quads {
-            for (var i = 0u; i < 4u; i++) {
-                dw[(at + i) * params.filter_quads + first_quad + q] = acc[q * 4u + i];
+        for (var i = 0u; i < 4u; i++) {
+            let sum = over_slices(acc[q * 4u + i], lane.x);
+            if slice == 0u && present && first_quad + q < params.filter_quads {
+                dw[(at + i) * params.filter_quads + first_quad + q] = sum;
             }
         }
     }

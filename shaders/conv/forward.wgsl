@@ -7,13 +7,15 @@
 //
 //   y_o = o < kept ? act(conv_o + bias_o) : 0;  plus (residual) or else (bypass) x_o where o < bypass
 //
-// x (N, H, W, I), w (K, K, I, O), y (N, P, Q, O), shortcut (N, P, Q, .). One invocation owns
-// PIXELS output pixels of one image times QUADS quads of filters; one workgroup LANES of those.
-// Weights are read at addresses that the whole workgroup shares.
+// x (N, H, W, I), w (K, K, I, O), y (N, P, Q, O), shortcut (N, P, Q, .). One invocation owns PIXELS
+// output pixels of one image times QUADS quads of filters, QUAD_LANES apart. QUAD_LANES neighbours share
+// their pixels: GPUs then read a pixel once and weights in a row. Software adapters want one, and weights
+// at addresses that the whole workgroup shares.
 
 override LANES: u32 = 8u;
 override PIXELS: u32 = 4u;
 override QUADS: u32 = 2u;
+override QUAD_LANES: u32 = 1u;
 override KERNEL: u32 = 1u;
 override DEPLOYED: u32 = 0u;
 override ACTIVATION: u32 = 0u;
@@ -65,7 +67,7 @@ fn add(acc: ptr<function, Tile>, span: ptr<function, Span>, kx: u32, row: u32) {
     for (var p = 0u; p < PIXELS; p++) {
         let v = (*span)[p + kx];
         for (var q = 0u; q < QUADS; q++) {
-            (*acc)[p * QUADS + q] = through(v, row + q, (*acc)[p * QUADS + q]);
+            (*acc)[p * QUADS + q] = through(v, row + q * QUAD_LANES, (*acc)[p * QUADS + q]);
         }
     }
 }
@@ -75,13 +77,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let image = group.z;
     let kept = min(widths[params.kept_row + image], params.filters);
     let bypass = select(0u, widths[params.bypass_row + image], SHORTCUT != NO_SHORTCUT);
-    let first_quad = group.y * QUADS;
+    let first_quad = group.y * QUADS * QUAD_LANES + select(lane.x % QUAD_LANES, 0u, QUAD_LANES == 1u);
     if first_quad >= quads(max(kept, bypass)) {
         return;
     }
     let in_quads = quads(min(widths[params.input_row + image], params.in_width));
     let pixels = params.out_height * params.out_width;
-    let first_pixel = (group.x * LANES + lane.x) * PIXELS;
+    let first_pixel = (group.x * (LANES / QUAD_LANES) + lane.x / QUAD_LANES) * PIXELS;
 
     var acc: Tile;
     for (var t = 0u; t < PIXELS * QUADS; t++) {
@@ -144,7 +146,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                             v = select(vec4f(0.0), v, inside[p]);
                         }
                         for (var q = 0u; q < QUADS; q++) {
-                            acc[p * QUADS + q] = through(v, row + q, acc[p * QUADS + q]);
+                            acc[p * QUADS + q] = through(v, row + q * QUAD_LANES, acc[p * QUADS + q]);
                         }
                     }
                     row += 4u * params.filter_quads;
@@ -160,7 +162,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         }
         let at_pixel = image * pixels + pixel;
         for (var q = 0u; q < QUADS; q++) {
-            let quad = first_quad + q;
+            let quad = first_quad + q * QUAD_LANES;
             if quad >= params.out_quads {
                 break;
             }

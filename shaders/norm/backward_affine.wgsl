@@ -1,8 +1,9 @@
-// Combines the parts of `norm/backward_reduce` in their order into the gradients of gamma and beta:
+// Combines the parts of `norm/backward_reduce` in a fixed order into the gradients of gamma and beta:
 //
 //   gradient = sum of g * x^, sum of g;   without NORMALISE, sum of g: the bias's.
 //
-// partial (N, chunks, 2, F), of which images that drop a quad wrote nothing, gradient (2, F) or (1, F). One invocation owns one quad of channels.
+// partial (N, chunks, 2, F), of which images that drop a quad wrote nothing, gradient (2, F) or (1, F). One
+// invocation owns a slice of the images of one quad of channels.
 
 override LANES: u32 = 8u;
 override NORMALISE: u32 = 1u;
@@ -22,13 +23,12 @@ struct Params {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
-    let quad = group.x * LANES + lane.x;
-    if quad >= params.quads {
-        return;
-    }
+    let quad = item_of(group.x, lane.x);
+    let slice = slice_of(lane.x);
+    let images = select(0u, params.images, quad < params.quads);
     var sum = vec4f(0.0);
     var product = vec4f(0.0);
-    for (var image = 0u; image < params.images; image++) {
+    for (var image = slice; image < images; image += SLICES) {
         let kept = min(widths[params.kept_row + image], params.filters);
         let chunks = select(0u, params.chunks, quad < quads(kept));
         for (var chunk = 0u; chunk < chunks; chunk++) {
@@ -36,6 +36,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             sum += partial[at];
             product += partial[at + params.quads];
         }
+    }
+    sum = over_slices(sum, lane.x);
+    if NORMALISE != 0u {
+        product = over_slices(product, lane.x);
+    }
+    if slice != 0u || quad >= params.quads {
+        return;
     }
     if NORMALISE != 0u {
         gradient[quad] = product;

@@ -1,6 +1,7 @@
 // Mean over the pixels: y[n, c] = sum over p of x[n, p, c] / P, zero in dropped channels.
 //
-// x (N, P, C), y (N, C), written whole. One invocation owns one quad of one image.
+// x (N, P, C), y (N, C), written whole. One invocation owns a slice of the pixels of one quad of one
+// image.
 
 override LANES: u32 = 8u;
 
@@ -19,17 +20,19 @@ struct Params {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
-    let item = group.x * LANES + lane.x;
-    if item >= params.images * params.quads {
-        return;
-    }
-    let image = item / params.quads;
+    let item = item_of(group.x, lane.x);
+    let slice = slice_of(lane.x);
+    let present = item < params.images * params.quads;
+    let image = select(0u, item / params.quads, present);
     let quad = item % params.quads;
     let kept = min(widths[params.kept_row + image], params.channels);
     var sum = vec4f(0.0);
-    let pixels = select(0u, params.pixels, quad < quads(kept));
-    for (var p = 0u; p < pixels; p++) {
+    let pixels = select(0u, params.pixels, present && quad < quads(kept));
+    for (var p = slice; p < pixels; p += SLICES) {
         sum += x[(image * params.pixels + p) * params.quads + quad];
     }
-    y[item] = keep(sum / f32(params.pixels), quad, kept);
+    sum = over_slices(sum, lane.x);
+    if slice == 0u && present {
+        y[item] = keep(sum / f32(params.pixels), quad, kept);
+    }
 }

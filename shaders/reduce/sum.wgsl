@@ -1,6 +1,6 @@
-// Adds up parts in their order: sum[i] = sum over p of partial[p, i].
+// Adds up parts in a fixed order: sum[i] = sum over p of partial[p, i].
 //
-// partial (parts, quads), sum (quads). One invocation owns one quad.
+// partial (parts, quads), sum (quads). One invocation owns a slice of the parts of one quad.
 
 override LANES: u32 = 8u;
 
@@ -15,13 +15,15 @@ struct Params {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
-    let quad = group.x * LANES + lane.x;
-    if quad >= params.quads {
-        return;
-    }
+    let quad = item_of(group.x, lane.x);
+    let slice = slice_of(lane.x);
+    let parts = select(0u, params.parts, quad < params.quads);
     var total = vec4f(0.0);
-    for (var part = 0u; part < params.parts; part++) {
+    for (var part = slice; part < parts; part += SLICES) {
         total += partial[part * params.quads + quad];
     }
-    sum[quad] = total;
+    total = over_slices(total, lane.x);
+    if slice == 0u && quad < params.quads {
+        sum[quad] = total;
+    }
 }

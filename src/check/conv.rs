@@ -4,7 +4,7 @@ use super::agreement::{Tolerance, check_map, compare, read};
 use super::operands::{Pattern, Rows, map, random, trap, trap_map};
 use super::{Check, Fault, Outcome, Setting, bypass, output, run};
 use crate::gpu::Recording;
-use crate::kernels::{Merge, RowId, conv, reduce};
+use crate::kernels::{Map, Merge, RowId, conv, reduce};
 use crate::reference::{self, Array};
 use crate::space::{Activation, Shortcut};
 
@@ -22,6 +22,7 @@ pub(super) static CHECKS: &[Check] = &[
             forward(setting, case, Some(epilogue))
         },
     },
+    Check { kernels: &[&conv::TRANSPOSE], run: |setting| transpose(setting, Case::new(SHAPE, Pattern::Different)) },
     Check {
         kernels: &[&conv::BACKWARD_DATA],
         run: |setting| {
@@ -156,6 +157,19 @@ pub fn forward(setting: Setting, mut case: Case, epilogue: Option<Epilogue>) -> 
     check_map(gpu, &y, &output(&case.kept, &bypass), &want, tolerance)
 }
 
+/// Weights with inputs and filters in each other's place.
+pub fn transpose(Setting { gpu, tuning }: Setting, case: Case) -> Outcome {
+    let weight = case.weight();
+    let want = reference::conv::transpose(&weight);
+    let transposed = trap(gpu, "transposed", case.conv.weight_quads() as usize)?;
+    let mut rec = Recording::new();
+    conv::transpose(&mut rec, &tuning, &case.conv, &gpu.upload("weight", &weight.to_weight_quads())?, &transposed);
+    run(gpu, rec)?;
+    // Written whole: filters that pad the last quad are read.
+    let want = want.resized(weight.channels.next_multiple_of(4), weight.width.next_multiple_of(4));
+    compare(&read(gpu, &transposed, want.shape())?, &want, Tolerance::EXACT)
+}
+
 /// The gradient of the input, with what reaches it through a shortcut.
 pub fn backward_data(setting: Setting, mut case: Case, shortcut: Shortcut) -> Outcome {
     let Setting { gpu, tuning } = setting;
@@ -181,6 +195,7 @@ pub fn backward_data(setting: Setting, mut case: Case, shortcut: Shortcut) -> Ou
     let io = conv::BackwardData {
         dz: &map(gpu, "dz", &dz, &case.kept)?,
         weight: &gpu.upload("weight", &weight.to_weight_quads())?,
+        transposed: &trap(gpu, "transposed", case.conv.weight_quads() as usize)?,
         merge: has_shortcut.then_some(conv::BackwardMerge { merge, kept: split_row }),
         dx: &dx,
     };
@@ -196,7 +211,7 @@ pub fn backward_weight(setting: Setting, case: Case) -> Result<u32, Fault> {
     let kernel = case.shape.4;
     let want = reference::conv::backward_weight(case.reference(), kernel, &x, &dz);
 
-    let parts = conv::weight_parts(&tuning, &case.conv, IMAGES as u32);
+    let parts = conv::weight_parts(&tuning, &case.conv, [IMAGES, dz.height].map(|n| n as u32));
     let quads = case.conv.weight_quads() as usize;
     let partial = trap(gpu, "partial", parts as usize * quads)?;
     let total = trap(gpu, "total", quads)?;
@@ -220,12 +235,13 @@ pub fn backward_weight(setting: Setting, case: Case) -> Result<u32, Fault> {
 pub fn linear(Setting { gpu, tuning }: Setting, [images, channels, filters]: [usize; 3]) -> Outcome {
     let (x, weight) = (random(1, [images, 1, 1, channels]), random(2, [1, 1, channels, filters]));
     let (dz, bias) = (random(3, [images, 1, 1, filters]), random(4, [1, 1, 1, filters]));
-    let rows = |array: &Array| Array { images: 1, width: images, ..array.clone() };
+    let [one_image, height, width] = Map::rows_of(images as u32).map(|n| n as usize);
+    let rows = |array: &Array| Array { images: one_image, height, width, ..array.clone() };
     let one = reference::conv::Conv { stride: 1, input: &[channels], kept: &[filters], kernel: &[1] };
     let activation = Activation::HardSigmoid;
     let deployed = reference::conv::Deployed { bias: &bias.values, activation };
     let want_y = reference::conv::forward(one, &rows(&x), &weight, Some(deployed), None);
-    let want_dx = reference::conv::backward_data(one, [1, 1, images, channels], &rows(&dz), &weight, None);
+    let want_dx = reference::conv::backward_data(one, [one_image, height, width, channels], &rows(&dz), &weight, None);
     let want_dw = reference::conv::backward_weight(one, 1, &rows(&x), &rows(&dz));
 
     let conv = conv::Conv {
@@ -243,16 +259,20 @@ pub fn linear(Setting { gpu, tuning }: Setting, [images, channels, filters]: [us
     let dz = map(gpu, "dz", &dz, &vec![filters; images])?.as_rows();
     let weight = gpu.upload("weight", &weight.to_weight_quads())?;
     let bias = gpu.upload("bias", &bias.to_quads())?;
-    let parts = conv::weight_parts(&tuning, &conv, 1);
-    let dw = trap(gpu, "dw", (parts * conv.weight_quads()) as usize)?;
+    let parts = conv::weight_parts(&tuning, &conv, [dz.images, dz.height]);
+    let quads = conv.weight_quads();
+    let partial = trap(gpu, "partial", (parts * quads) as usize)?;
+    let dw = trap(gpu, "dw", quads as usize)?;
     let mut rec = Recording::new();
     let deployed = Some(conv::Deployed { bias: &bias, activation });
     let io = conv::Forward { x: &x, weight: &weight, deployed, merge: None, y: &y.as_rows() };
     conv::forward(&mut rec, &tuning, &conv, &widths, io);
-    let io = conv::BackwardData { dz: &dz, weight: &weight, merge: None, dx: &dx.as_rows() };
+    let transposed = &trap(gpu, "transposed", conv.weight_quads() as usize)?;
+    let io = conv::BackwardData { dz: &dz, weight: &weight, transposed, merge: None, dx: &dx.as_rows() };
     conv::backward_data(&mut rec, &tuning, &conv, &widths, io);
-    let io = conv::BackwardWeight { x: &x, dz: &dz, partial: &dw };
+    let io = conv::BackwardWeight { x: &x, dz: &dz, partial: &partial };
     conv::backward_weight(&mut rec, &tuning, &conv, &widths, io);
+    reduce::sum(&mut rec, &tuning, [parts, quads], &partial, &dw);
     run(gpu, rec)?;
 
     check_map(gpu, &y.as_rows(), &[filters], &want_y, Tolerance::sum(channels + 1))?;

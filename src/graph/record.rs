@@ -233,7 +233,7 @@ impl Recorder<'_> {
     ) {
         let io = conv::BackwardWeight { x, dz, partial: self.scratch };
         conv::backward_weight(rec, self.tuning, conv, self.widths, io);
-        let parts = conv::weight_parts(self.tuning, conv, x.images);
+        let parts = conv::weight_parts(self.tuning, conv, [dz.images, dz.height]);
         let total = &self.param(gradients, weight);
         reduce::sum(rec, self.tuning, [parts, conv.weight_quads()], self.scratch, total);
         if let Some(dx) = dx {
@@ -242,7 +242,7 @@ impl Recorder<'_> {
                 kept: edge.kept,
             });
             let weight = &self.param(self.params, weight);
-            let io = conv::BackwardData { dz, weight, merge, dx };
+            let io = conv::BackwardData { dz, weight, transposed: self.scratch, merge, dx };
             conv::backward_data(rec, self.tuning, conv, self.widths, io);
         }
     }
@@ -268,8 +268,14 @@ struct DenseOperands<'a> {
 pub(super) fn scratch_bytes(graph: &Graph, tuning: &Tuning, [images, group_images]: [u32; 2]) -> u64 {
     let product = |a: u32, b: u32| u64::from(a) * u64::from(b);
     let quads = graph.ops.iter().map(|op| match op {
-        Op::Conv { conv, .. } => product(conv::weight_parts(tuning, conv, images), conv.weight_quads()),
-        Op::Linear { conv, .. } => product(conv::weight_parts(tuning, conv, 1), conv.weight_quads()),
+        Op::Conv { conv, z, .. } => {
+            let rows = [images, graph.tensors[*z].size];
+            product(conv::weight_parts(tuning, conv, rows), conv.weight_quads())
+        }
+        Op::Linear { conv, .. } => {
+            let [images, height, ..] = Map::rows_of(images);
+            product(conv::weight_parts(tuning, conv, [images, height]), conv.weight_quads())
+        }
         Op::Depthwise { depthwise, .. } => {
             product(depthwise::weight_parts(tuning, depthwise, images), depthwise.weight_quads())
         }

@@ -9,8 +9,10 @@ use bytemuck::{Pod, Zeroable, bytes_of};
 pub static FORWARD: Kernel = kernel!("conv/forward", "quad", "activation", "shortcut");
 /// `shaders/conv/backward_data.wgsl`.
 pub static BACKWARD_DATA: Kernel = kernel!("conv/backward_data", "quad", "shortcut");
+/// `shaders/conv/transpose.wgsl`.
+pub static TRANSPOSE: Kernel = kernel!("conv/transpose");
 /// `shaders/conv/backward_weight.wgsl`.
-pub static BACKWARD_WEIGHT: Kernel = kernel!("conv/backward_weight", "quad");
+pub static BACKWARD_WEIGHT: Kernel = kernel!("conv/backward_weight", "quad", "slices", "over_slices");
 
 /// What the three passes of a convolution share.
 #[derive(Clone, Copy, Debug)]
@@ -110,14 +112,15 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Width
         bypass_row: widths.at(merge.map_or(RowId::UNLIMITED, |m| m.bypass)),
         kernel_row: widths.at(conv.kernel_row),
     };
-    let (pixels, quads) = dense_tile(tuning, conv, io.y);
+    let tile = Tile::of(tuning, conv, io.y);
     rec.push(Launch {
         kernel: &FORWARD,
         label: String::new(),
         overrides: vec![
             ("LANES", tuning.lanes),
-            ("PIXELS", pixels),
-            ("QUADS", quads),
+            ("PIXELS", tile.pixels),
+            ("QUADS", tile.quads),
+            ("QUAD_LANES", tile.quad_lanes),
             ("KERNEL", conv.kernel),
             ("DEPLOYED", u32::from(io.deployed.is_some())),
             ("ACTIVATION", io.deployed.map_or(0, |d| activation_code(d.activation))),
@@ -132,7 +135,7 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Width
             ("shortcut", merge.map_or(&io.x.buf, |m| &m.source.buf).clone()),
             ("y", io.y.buf.clone()),
         ],
-        groups: groups(tuning, io.y, pixels, quads),
+        groups: tile.groups(tuning, io.y),
         work: conv.work(io.x, io.y),
     });
 }
@@ -144,6 +147,8 @@ pub struct BackwardData<'a> {
     pub dz: &'a Map,
     /// Weights (K, K, I, O).
     pub weight: &'a Buf,
+    /// Room for as many quads, for the weights (K, K, O, I).
+    pub transposed: &'a Buf,
     /// The gradient that reaches the input through the layer's shortcut.
     pub merge: Option<BackwardMerge<'a>>,
     /// Gradient of the input, written.
@@ -179,8 +184,32 @@ struct BackwardDataParams {
     kernel_row: u32,
 }
 
-/// Appends the gradient of the input.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct TransposeParams {
+    taps: u32,
+    in_quads: u32,
+    filter_quads: u32,
+}
+
+/// Appends the weights with inputs and filters in each other's place, in room for as many quads.
+pub fn transpose(rec: &mut Recording, tuning: &Tuning, conv: &Conv, weight: &Buf, transposed: &Buf) {
+    let (taps, in_quads) = (conv.kernel * conv.kernel, conv.channels.div_ceil(4));
+    let params = TransposeParams { taps, in_quads, filter_quads: conv.filters.div_ceil(4) };
+    rec.push(Launch {
+        kernel: &TRANSPOSE,
+        label: String::new(),
+        overrides: vec![("LANES", tuning.lanes)],
+        params: bytes_of(&params).to_vec(),
+        bindings: vec![("weight", weight.clone()), ("transposed", transposed.clone())],
+        groups: [(conv.weight_quads() / 4).div_ceil(tuning.lanes), 1, 1],
+        work: Work { flops: 0, bytes: 2 * u64::from(conv.weight_quads()) * 16 },
+    });
+}
+
+/// Appends the gradient of the input, in two launches: the first turns the weights.
 pub fn backward_data(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Widths, io: BackwardData) {
+    transpose(rec, tuning, conv, io.weight, io.transposed);
     let merge = io.merge.map(|m| m.merge);
     let params = BackwardDataParams {
         height: io.dx.height,
@@ -199,14 +228,15 @@ pub fn backward_data(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: 
         split_row: widths.at(io.merge.map_or(RowId::UNLIMITED, |m| m.kept)),
         kernel_row: widths.at(conv.kernel_row),
     };
-    let (pixels, quads) = dense_tile(tuning, conv, io.dx);
+    let tile = Tile::of(tuning, conv, io.dx);
     rec.push(Launch {
         kernel: &BACKWARD_DATA,
         label: String::new(),
         overrides: vec![
             ("LANES", tuning.lanes),
-            ("PIXELS", pixels),
-            ("QUADS", quads),
+            ("PIXELS", tile.pixels),
+            ("QUADS", tile.quads),
+            ("QUAD_LANES", tile.quad_lanes),
             ("KERNEL", conv.kernel),
             ("SHORTCUT", Merge::code(merge.as_ref())),
         ],
@@ -214,11 +244,11 @@ pub fn backward_data(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: 
         bindings: vec![
             ("widths", widths.buf.clone()),
             ("dz", io.dz.buf.clone()),
-            ("weight", io.weight.clone()),
+            ("weight", io.transposed.clone()),
             ("dy", merge.map_or(&io.dz.buf, |m| &m.source.buf).clone()),
             ("dx", io.dx.buf.clone()),
         ],
-        groups: groups(tuning, io.dx, pixels, quads),
+        groups: tile.groups(tuning, io.dx),
         work: conv.work(io.dx, io.dz),
     });
 }
@@ -238,7 +268,7 @@ pub struct BackwardWeight<'a> {
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct BackwardWeightParams {
     images: u32,
-    parts: u32,
+    slice_rows: u32,
     height: u32,
     width: u32,
     out_height: u32,
@@ -256,22 +286,30 @@ struct BackwardWeightParams {
 /// Quads of filters that one invocation of the weights' gradient owns.
 const WEIGHT_QUADS: u32 = 4;
 
-/// Parts that the gradient of the weights is computed in, for a batch of `images`.
-pub fn weight_parts(tuning: &Tuning, conv: &Conv, images: u32) -> u32 {
-    let rows = conv.kernel * conv.kernel * conv.channels.div_ceil(4);
-    let tiles = rows.div_ceil(tuning.weight_rows) * conv.filters.div_ceil(4).div_ceil(WEIGHT_QUADS);
-    let per_group = (tuning.lanes / tuning.weight_rows).max(1);
-    (tuning.weight_groups.div_ceil(tiles) * per_group).clamp(1, images)
+/// Lanes over rows of the weights in their gradient; the workgroup's others take further slices of its part.
+fn weight_lanes(tuning: &Tuning, conv: &Conv) -> u32 {
+    let rows = (conv.kernel * conv.kernel * conv.channels.div_ceil(4)).next_power_of_two();
+    tuning.weight_rows.min(rows).clamp(tuning.lanes.div_ceil(tuning.slices), tuning.lanes)
+}
+
+/// Parts that the gradient of the weights is computed in, for outputs (images, rows).
+pub fn weight_parts(tuning: &Tuning, conv: &Conv, [images, rows]: [u32; 2]) -> u32 {
+    let lanes = weight_lanes(tuning, conv);
+    let weight_rows = conv.kernel * conv.kernel * conv.channels.div_ceil(4);
+    let tiles = weight_rows.div_ceil(lanes) * conv.filters.div_ceil(4).div_ceil(WEIGHT_QUADS);
+    tuning.weight_groups.div_ceil(tiles).clamp(1, (images * rows).div_ceil(tuning.lanes / lanes))
 }
 
 /// Appends the gradient of the weights; `reduce::sum` adds its parts up.
 pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Widths, io: BackwardWeight) {
-    let parts = weight_parts(tuning, conv, io.x.images);
+    let parts = weight_parts(tuning, conv, [io.dz.images, io.dz.height]);
+    let lanes = weight_lanes(tuning, conv);
+    let slices = tuning.lanes / lanes;
     let filter_quads = conv.filters.div_ceil(4);
     let rows = conv.kernel * conv.kernel * io.x.quads();
     let params = BackwardWeightParams {
         images: io.x.images,
-        parts,
+        slice_rows: (io.dz.images * io.dz.height).div_ceil(parts * slices),
         height: io.x.height,
         width: io.x.width,
         out_height: io.dz.height,
@@ -286,11 +324,10 @@ pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths
         kernel_row: widths.at(conv.kernel_row),
     };
     let quads = filter_quads.min(WEIGHT_QUADS);
-    let lane_rows = tuning.weight_rows.min(tuning.lanes);
     rec.push(Launch {
         kernel: &BACKWARD_WEIGHT,
         label: String::new(),
-        overrides: vec![("LANES", tuning.lanes), ("ROWS", lane_rows), ("QUADS", quads), ("KERNEL", conv.kernel)],
+        overrides: vec![("LANES", tuning.lanes), ("SLICES", slices), ("QUADS", quads), ("KERNEL", conv.kernel)],
         params: bytes_of(&params).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
@@ -298,7 +335,7 @@ pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths
             ("dz", io.dz.buf.clone()),
             ("dw", io.partial.clone()),
         ],
-        groups: [rows.div_ceil(lane_rows), filter_quads.div_ceil(quads), parts.div_ceil(tuning.lanes / lane_rows)],
+        groups: [rows.div_ceil(lanes), filter_quads.div_ceil(quads), parts],
         work: conv.work(io.x, io.dz),
     });
 }
@@ -306,10 +343,36 @@ pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths
 /// Most quads of a tile's accumulators: software adapters fail to unroll loops over more.
 const TILE: u32 = 20;
 
+/// What an invocation of a dense convolution owns, and how many neighbours share its pixels.
+struct Tile {
+    pixels: u32,
+    quads: u32,
+    quad_lanes: u32,
+}
+
+impl Tile {
+    /// The tile of a convolution that writes `out`.
+    fn of(tuning: &Tuning, conv: &Conv, out: &Map) -> Self {
+        // No more lanes over quads than there are.
+        let quad_lanes = tuning.quad_lanes.min(out.quads().next_power_of_two()).min(tuning.lanes);
+        let lanes = tuning.lanes / quad_lanes;
+        let tuning = &Tuning { lanes, ..*tuning };
+        let most = out.quads().div_ceil(quad_lanes);
+        let (pixels, quads) =
+            row_tile(tuning, conv, out, most).unwrap_or_else(|| usual_tile(tuning, out.pixels(), most));
+        Self { pixels, quads, quad_lanes }
+    }
+
+    fn groups(&self, tuning: &Tuning, out: &Map) -> [u32; 3] {
+        let pixels = tuning.lanes / self.quad_lanes * self.pixels;
+        [out.pixels().div_ceil(pixels), out.quads().div_ceil(self.quads * self.quad_lanes), out.images]
+    }
+}
+
 /// Pixels and quads of a tile: no more quads than there are; of the pixels one group or the usual number
 /// at least, and more where that leaves fewer lanes without one.
-fn tile(tuning: &Tuning, pixels: u32, quads: u32) -> (u32, u32) {
-    let quads = tuning.conv_quads.min(quads);
+fn usual_tile(tuning: &Tuning, pixels: u32, most_quads: u32) -> (u32, u32) {
+    let quads = tuning.conv_quads.min(most_quads);
     let least = tuning.conv_pixels.min(pixels.div_ceil(tuning.lanes));
     let most = (TILE / quads).min(8).max(least);
     let padded = |tile: &u32| pixels.next_multiple_of(tuning.lanes * tile);
@@ -317,23 +380,14 @@ fn tile(tuning: &Tuning, pixels: u32, quads: u32) -> (u32, u32) {
     (tile, quads)
 }
 
-/// The tile of a convolution that writes `out`.
-fn dense_tile(tuning: &Tuning, conv: &Conv, out: &Map) -> (u32, u32) {
-    row_tile(tuning, conv, out).unwrap_or_else(|| tile(tuning, out.pixels(), out.quads()))
-}
-
 /// A tile of neighbours in one row: a 3x3 kernel of stride 1 then reads a row once for its three taps. Of the same
 /// size as others, but longer and narrower; none where short segments or idle lanes would be left.
-fn row_tile(tuning: &Tuning, conv: &Conv, out: &Map) -> Option<(u32, u32)> {
+fn row_tile(tuning: &Tuning, conv: &Conv, out: &Map, most_quads: u32) -> Option<(u32, u32)> {
     if conv.kernel != 3 || conv.stride != 1 {
         return None;
     }
     let most = (2 * tuning.conv_pixels).min(8).min(out.pixels().div_ceil(tuning.lanes));
     let pixels = (4..=most).rev().find(|pixels| out.width.is_multiple_of(*pixels))?;
     let quads = (tuning.conv_pixels * tuning.conv_quads).min(TILE) / pixels;
-    Some((pixels, quads.clamp(1, tuning.conv_quads).min(out.quads())))
-}
-
-fn groups(tuning: &Tuning, out: &Map, pixels: u32, quads: u32) -> [u32; 3] {
-    [out.pixels().div_ceil(tuning.lanes * pixels), out.quads().div_ceil(quads), out.images]
+    Some((pixels, quads.clamp(1, tuning.conv_quads).min(most_quads)))
 }

@@ -8,7 +8,7 @@ use bytemuck::bytes_of;
 /// `shaders/excite/forward.wgsl`.
 pub static FORWARD: Kernel = kernel!("excite/forward", "quad");
 /// `shaders/excite/backward_gate.wgsl`.
-pub static BACKWARD_GATE: Kernel = kernel!("excite/backward_gate", "quad");
+pub static BACKWARD_GATE: Kernel = kernel!("excite/backward_gate", "quad", "slices", "over_slices");
 /// `shaders/excite/backward.wgsl`.
 pub static BACKWARD: Kernel = kernel!("excite/backward", "quad");
 
@@ -55,10 +55,11 @@ pub struct BackwardGate<'a> {
 
 /// Appends the gradient of the gates.
 pub fn backward_gate(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: RowId, io: BackwardGate) {
+    let (lanes, slices) = tuning.sharing(io.x.pixels(), super::ROW);
     rec.push(Launch {
         kernel: &BACKWARD_GATE,
         label: String::new(),
-        overrides: vec![("LANES", tuning.lanes)],
+        overrides: vec![("LANES", lanes), ("SLICES", slices)],
         params: bytes_of(&WholeParams::new(widths, kept, io.x)).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
@@ -66,7 +67,7 @@ pub fn backward_gate(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept
             ("x", io.x.buf.clone()),
             ("dgate", io.dgate.buf.clone()),
         ],
-        groups: [(io.x.images * io.x.quads()).div_ceil(tuning.lanes), 1, 1],
+        groups: [(io.x.images * io.x.quads()).div_ceil(lanes / slices), 1, 1],
         work: Work { flops: 2 * io.x.len(), bytes: 2 * io.x.buf.bytes() },
     });
 }

@@ -37,6 +37,7 @@ pub(crate) use kernel;
 pub static ALL: &[&Kernel] = &[
     &conv::FORWARD,
     &conv::BACKWARD_DATA,
+    &conv::TRANSPOSE,
     &conv::BACKWARD_WEIGHT,
     &depthwise::FORWARD,
     &depthwise::BACKWARD_DATA,
@@ -122,7 +123,15 @@ impl Map {
     /// Only for maps of one pixel an image.
     pub fn as_rows(&self) -> Self {
         assert_eq!(self.pixels(), 1, "a linear layer takes one pixel an image");
-        Self { images: 1, width: self.images, ..self.clone() }
+        let [images, height, width] = Self::rows_of(self.images);
+        Self { images, height, width, ..self.clone() }
+    }
+
+    /// Images, height and width of so many maps of one pixel as rows: neighbours are read some at a time, and work is
+    /// split by rows.
+    pub fn rows_of(images: u32) -> [u32; 3] {
+        let width = 1 << images.trailing_zeros().min(3);
+        [1, images / width, width]
     }
 }
 
@@ -173,6 +182,9 @@ impl Merge<'_> {
         }
     }
 }
+
+/// Quads that neighbours of a workgroup read in a row at least, where others share their sums: a line of a cache.
+const ROW: u32 = 8;
 
 /// The number that `shaders/lib/activation.wgsl` gives to an activation.
 fn activation_code(activation: Activation) -> u32 {

@@ -8,13 +8,13 @@ use bytemuck::{Pod, Zeroable, bytes_of};
 /// `shaders/norm/statistics.wgsl`.
 pub static STATISTICS: Kernel = kernel!("norm/statistics", "quad");
 /// `shaders/norm/moments.wgsl`.
-pub static MOMENTS: Kernel = kernel!("norm/moments", "quad", "control");
+pub static MOMENTS: Kernel = kernel!("norm/moments", "quad", "control", "slices");
 /// `shaders/norm/apply.wgsl`.
 pub static APPLY: Kernel = kernel!("norm/apply", "quad", "activation", "shortcut");
 /// `shaders/norm/backward_reduce.wgsl`.
 pub static BACKWARD_REDUCE: Kernel = kernel!("norm/backward_reduce", "quad", "activation", "normalised");
 /// `shaders/norm/backward_affine.wgsl`.
-pub static BACKWARD_AFFINE: Kernel = kernel!("norm/backward_affine", "quad");
+pub static BACKWARD_AFFINE: Kernel = kernel!("norm/backward_affine", "quad", "slices", "over_slices");
 /// `shaders/norm/backward_apply.wgsl`.
 pub static BACKWARD_APPLY: Kernel = kernel!("norm/backward_apply", "quad", "activation", "normalised");
 
@@ -137,10 +137,11 @@ pub fn statistics(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Wi
         chunks,
         kept_row: widths.at(norm.kept),
     };
+    let (lanes, slices) = tuning.sharing(norm.group_images, 1);
     rec.push(Launch {
         kernel: &MOMENTS,
         label: String::new(),
-        overrides: vec![("LANES", tuning.lanes)],
+        overrides: vec![("LANES", lanes), ("SLICES", slices)],
         params: bytes_of(&params).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
@@ -149,7 +150,7 @@ pub fn statistics(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Wi
             ("moments", io.moments.clone()),
             ("running", io.running.clone()),
         ],
-        groups: [(groups * quads).div_ceil(tuning.lanes), 1, 1],
+        groups: [(groups * quads).div_ceil(lanes / slices), 1, 1],
         work: parts_work(3, io.z, chunks),
     });
 }
@@ -331,17 +332,18 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widt
         work: Work { flops: 10 * io.z.len(), bytes: 2 * io.z.buf.bytes() },
     });
     let affine = BackwardAffineParams { images: io.z.images, quads, filters: norm.filters, chunks, kept_row };
+    let (lanes, slices) = tuning.sharing(io.z.images, 1);
     rec.push(Launch {
         kernel: &BACKWARD_AFFINE,
         label: String::new(),
-        overrides: vec![("LANES", tuning.lanes), ("NORMALISE", normalise)],
+        overrides: vec![("LANES", lanes), ("SLICES", slices), ("NORMALISE", normalise)],
         params: bytes_of(&affine).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
             ("partial", io.partial.clone()),
             ("gradient", io.gradient.clone()),
         ],
-        groups: [quads.div_ceil(tuning.lanes), 1, 1],
+        groups: [quads.div_ceil(lanes / slices), 1, 1],
         work: parts_work(2, io.z, chunks),
     });
     let apply = BackwardApplyParams {

@@ -5,7 +5,7 @@ use crate::gpu::{Kernel, Launch, Recording, Work};
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/pool/forward.wgsl`.
-pub static FORWARD: Kernel = kernel!("pool/forward", "quad");
+pub static FORWARD: Kernel = kernel!("pool/forward", "quad", "slices", "over_slices");
 /// `shaders/pool/backward.wgsl`.
 pub static BACKWARD: Kernel = kernel!("pool/backward", "quad");
 
@@ -43,13 +43,14 @@ impl ElementParams {
 
 /// Appends the mean of `x` (N, H, W, C) over its pixels to `y` (N, 1, 1, C), zero in dropped channels.
 pub fn forward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: RowId, x: &Map, y: &Map) {
+    let (lanes, slices) = tuning.sharing(x.pixels(), super::ROW);
     rec.push(Launch {
         kernel: &FORWARD,
         label: String::new(),
-        overrides: vec![("LANES", tuning.lanes)],
+        overrides: vec![("LANES", lanes), ("SLICES", slices)],
         params: bytes_of(&WholeParams::new(widths, kept, x)).to_vec(),
         bindings: vec![("widths", widths.buf.clone()), ("x", x.buf.clone()), ("y", y.buf.clone())],
-        groups: [(x.images * x.quads()).div_ceil(tuning.lanes), 1, 1],
+        groups: [(x.images * x.quads()).div_ceil(lanes / slices), 1, 1],
         work: Work { flops: x.len(), bytes: x.buf.bytes() },
     });
 }

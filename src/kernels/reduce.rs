@@ -5,7 +5,7 @@ use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/reduce/sum.wgsl`.
-pub static SUM: Kernel = kernel!("reduce/sum");
+pub static SUM: Kernel = kernel!("reduce/sum", "slices", "over_slices");
 /// `shaders/reduce/squares.wgsl`.
 pub static SQUARES: Kernel = kernel!("reduce/squares");
 /// `shaders/reduce/norm.wgsl`.
@@ -20,13 +20,14 @@ struct PartsParams {
 
 /// Appends `total` (quads) = the sum of `partial` (parts, quads).
 pub fn sum(rec: &mut Recording, tuning: &Tuning, [parts, quads]: [u32; 2], partial: &Buf, total: &Buf) {
+    let (lanes, slices) = tuning.sharing(parts, super::ROW);
     rec.push(Launch {
         kernel: &SUM,
         label: String::new(),
-        overrides: vec![("LANES", tuning.lanes)],
+        overrides: vec![("LANES", lanes), ("SLICES", slices)],
         params: bytes_of(&PartsParams { quads, parts }).to_vec(),
         bindings: vec![("partial", partial.clone()), ("sum", total.clone())],
-        groups: [quads.div_ceil(tuning.lanes), 1, 1],
+        groups: [quads.div_ceil(lanes / slices), 1, 1],
         work: Work { flops: u64::from(parts * quads) * 4, bytes: u64::from(parts + 1) * u64::from(quads) * 16 },
     });
 }

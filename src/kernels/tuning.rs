@@ -11,7 +11,9 @@ pub struct Tuning {
     pub conv_pixels: u32,
     /// Quads of channels that it owns; times the pixels at most 32.
     pub conv_quads: u32,
-    /// Lanes over rows of the weights in their gradient; the others take further parts.
+    /// Lanes of a dense convolution that share their pixels and take further quads: a power of two.
+    pub quad_lanes: u32,
+    /// Lanes over rows of the weights in their gradient, at most; the others take further slices.
     pub weight_rows: u32,
     /// Pixels that an invocation of an element-wise kernel owns; columns of a depthwise strip at most.
     pub pixels: u32,
@@ -19,33 +21,60 @@ pub struct Tuning {
     pub reduction: u32,
     /// Workgroups that a gradient of weights is split into, about.
     pub weight_groups: u32,
+    /// Lanes of a workgroup that share a sum, at most: a power of two. With one there are no barriers.
+    pub slices: u32,
 }
 
 impl Tuning {
     /// For software adapters, which run a workgroup on one thread, eight lanes at a time, and like big register tiles;
     /// measured on lavapipe.
-    pub const SOFTWARE: Self =
-        Self { lanes: 8, conv_pixels: 4, conv_quads: 4, weight_rows: 8, pixels: 8, reduction: 256, weight_groups: 24 };
+    pub const SOFTWARE: Self = Self {
+        lanes: 8,
+        conv_pixels: 4,
+        conv_quads: 4,
+        quad_lanes: 1,
+        weight_rows: 8,
+        pixels: 8,
+        reduction: 256,
+        weight_groups: 24,
+        slices: 1,
+    };
 
     /// For GPUs, which want whole subgroups and many workgroups.
     pub const GPU: Self = Self {
         lanes: 64,
-        conv_pixels: 4,
+        conv_pixels: 8,
         conv_quads: 2,
+        quad_lanes: 8,
         weight_rows: 8,
         pixels: 4,
-        reduction: 16384,
+        reduction: 1 << 17,
         weight_groups: 2048,
+        slices: 256,
     };
 
     /// Whether kernels can be run with these values: they may come from a file.
     pub fn is_usable(&self) -> bool {
         let most = 1 << 24;
-        let positive = [self.weight_rows, self.pixels, self.reduction, self.weight_groups];
-        (1..=256).contains(&self.lanes)
+        let positive = [self.pixels, self.reduction, self.weight_groups];
+        let lanes = [self.lanes, self.quad_lanes, self.weight_rows, self.slices];
+        lanes.iter().all(|lanes| lanes.is_power_of_two() && *lanes <= 256)
             && (1..=8).contains(&self.conv_pixels)
             && (1..=32 / self.conv_pixels).contains(&self.conv_quads)
             && positive.iter().all(|value| (1..=most).contains(value))
+    }
+
+    /// Most lanes of any workgroup.
+    pub fn most_lanes(&self) -> u32 {
+        self.lanes.max(self.slices)
+    }
+
+    /// Lanes of a workgroup that shares sums, and the lanes that share one of so many `terms`: as many as leave
+    /// `items` sums at least to a workgroup.
+    pub(super) fn sharing(&self, terms: u32, items: u32) -> (u32, u32) {
+        let lanes = self.most_lanes();
+        let most = terms.min(self.slices).min(lanes / items).max(1);
+        (lanes, 1 << most.ilog2())
     }
 
     /// Good values for an adapter.

@@ -34,7 +34,7 @@ pub enum Layer {
     /// Both update rules.
     Optimizer { parameters: u32 },
     /// The kernels that only measure.
-    Probe { lanes: u32 },
+    Probe,
 }
 
 const fn conv(kernel: u32, stride: u32, size: u32, channels: u32, filters: u32) -> Layer {
@@ -74,7 +74,7 @@ pub static LAYERS: &[Layer] = &[
     Layer::Loss { classes: 1000 },
     Layer::Reduce { parts: 24, quads: 36_864 },
     Layer::Optimizer { parameters: 1 << 20 },
-    Layer::Probe { lanes: 8 },
+    Layer::Probe,
 ];
 
 impl std::fmt::Display for Layer {
@@ -96,7 +96,7 @@ impl std::fmt::Display for Layer {
             Self::Loss { classes } => write!(f, "{classes} classes"),
             Self::Reduce { parts, quads } => write!(f, "{parts} x {quads} quads"),
             Self::Optimizer { parameters } => write!(f, "{parameters} parameters"),
-            Self::Probe { lanes } => write!(f, "{lanes} lanes"),
+            Self::Probe => f.write_str("probes"),
         }
     }
 }
@@ -135,7 +135,7 @@ impl Layer {
             | Self::Norm { channels, .. }
             | Self::Pool { channels, .. }
             | Self::Excite { channels, .. } => [channels, channels],
-            Self::Loss { .. } | Self::Reduce { .. } | Self::Optimizer { .. } | Self::Probe { .. } => [1, 1],
+            Self::Loss { .. } | Self::Reduce { .. } | Self::Optimizer { .. } | Self::Probe => [1, 1],
         }
     }
 
@@ -148,11 +148,9 @@ impl Layer {
             | Self::Norm { .. }
             | Self::Pool { .. }
             | Self::Excite { .. } => true,
-            Self::Linear { .. }
-            | Self::Loss { .. }
-            | Self::Reduce { .. }
-            | Self::Optimizer { .. }
-            | Self::Probe { .. } => false,
+            Self::Linear { .. } | Self::Loss { .. } | Self::Reduce { .. } | Self::Optimizer { .. } | Self::Probe => {
+                false
+            }
         };
         masked.then(|| {
             let draw = |image: u32| {
@@ -287,7 +285,8 @@ impl Recorder<'_> {
                 Ok(())
             }
             Layer::Optimizer { parameters } => self.optimizer(parameters / 4 / BLOCK),
-            Layer::Probe { lanes } => {
+            Layer::Probe => {
+                let lanes = self.tuning.lanes;
                 let [x, y] = [self.filled("x", 1 << 16)?, self.room(1 << 16)?];
                 let [large_x, large_y] = [self.filled("x", 3 << 20)?, self.room(3 << 20)?];
                 probe::multiply_add(&mut self.rec, lanes, 64, &x, &y);
@@ -301,12 +300,15 @@ impl Recorder<'_> {
 
     fn dense(&mut self, conv: &Conv, [x, dx]: [&Map; 2], [y, dz]: [&Map; 2]) -> Result<(), GpuError> {
         let weight = &self.filled("weight", conv.weight_quads())?;
-        let partial = &self.room(conv::weight_parts(self.tuning, conv, x.images) * conv.weight_quads())?;
+        let transposed = &self.room(conv.weight_quads())?;
+        let partial =
+            &self.room(conv::weight_parts(self.tuning, conv, [dz.images, dz.height]) * conv.weight_quads())?;
         let (rec, tuning, widths) = (&mut self.rec, self.tuning, &self.widths);
         conv::forward(rec, tuning, conv, widths, conv::Forward { x, weight, deployed: None, merge: None, y });
         // Images have no gradient.
         if conv.channels > 4 {
-            conv::backward_data(rec, tuning, conv, widths, conv::BackwardData { dz, weight, merge: None, dx });
+            let io = conv::BackwardData { dz, weight, transposed, merge: None, dx };
+            conv::backward_data(rec, tuning, conv, widths, io);
         }
         conv::backward_weight(rec, tuning, conv, widths, conv::BackwardWeight { x, dz, partial });
         Ok(())

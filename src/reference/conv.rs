@@ -52,6 +52,12 @@ pub struct BackwardMerge<'a> {
     pub kept: &'a [usize],
 }
 
+/// Weights (K, K, I, O) as (K, K, O, I).
+pub fn transpose(weight: &Array) -> Array {
+    let [height, width, inputs, filters] = weight.shape();
+    Array::from_fn([height, width, filters, inputs], |[ky, kx, o, i]| weight[[ky, kx, i, o]])
+}
+
 /// Gradient of the input of shape `input`, from that of the output `dz` (N, P, Q, O).
 pub fn backward_data(
     conv: Conv,

@@ -12,6 +12,8 @@ pub enum Knob {
     Lanes,
     /// Pixels times quads that an invocation of a dense convolution owns.
     ConvTile,
+    /// Lanes of a dense convolution that share their pixels.
+    QuadLanes,
     /// Lanes over rows of the weights in their gradient.
     WeightRows,
     /// Workgroups that a gradient of weights is split into.
@@ -20,6 +22,8 @@ pub enum Knob {
     Pixels,
     /// Invocations that a reduction is split into.
     Reduction,
+    /// Lanes of a workgroup that share a sum.
+    Slices,
 }
 
 impl std::fmt::Display for Knob {
@@ -27,10 +31,12 @@ impl std::fmt::Display for Knob {
         f.pad(match self {
             Self::Lanes => "lanes",
             Self::ConvTile => "conv-tile",
+            Self::QuadLanes => "quad-lanes",
             Self::WeightRows => "weight-rows",
             Self::WeightGroups => "weight-groups",
             Self::Pixels => "pixels",
             Self::Reduction => "reduction",
+            Self::Slices => "slices",
         })
     }
 }
@@ -65,8 +71,16 @@ const POOL: Layer = Layer::Pool { size: 16, channels: 96 };
 
 impl Knob {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Lanes, Self::ConvTile, Self::WeightRows, Self::WeightGroups, Self::Pixels, Self::Reduction];
+    pub const ALL: [Self; 8] = [
+        Self::Lanes,
+        Self::ConvTile,
+        Self::QuadLanes,
+        Self::WeightRows,
+        Self::WeightGroups,
+        Self::Pixels,
+        Self::Reduction,
+        Self::Slices,
+    ];
 
     /// Whether the kernel of this name runs otherwise with another value.
     pub fn affects(self, kernel: &str) -> bool {
@@ -75,14 +89,23 @@ impl Knob {
         let strips = [&depthwise::FORWARD, &depthwise::BACKWARD_DATA];
         let elementwise = [&norm::APPLY, &norm::BACKWARD_APPLY, &excite::FORWARD, &excite::BACKWARD, &pool::BACKWARD];
         let reductions = [&norm::STATISTICS, &norm::MOMENTS, &norm::BACKWARD_REDUCE, &norm::BACKWARD_AFFINE];
+        let sums = [
+            &norm::MOMENTS,
+            &norm::BACKWARD_AFFINE,
+            &reduce::SUM,
+            &pool::FORWARD,
+            &excite::BACKWARD_GATE,
+            &conv::BACKWARD_WEIGHT,
+        ];
         let is_of = |kernels: &[&crate::gpu::Kernel]| kernels.iter().any(|other| other.name == kernel);
         match self {
             Self::Lanes => true,
-            Self::ConvTile => is_of(&dense),
+            Self::ConvTile | Self::QuadLanes => is_of(&dense),
             Self::WeightRows => kernel == conv::BACKWARD_WEIGHT.name || kernel == reduce::SUM.name,
             Self::WeightGroups => is_of(&weights),
             Self::Pixels => is_of(&elementwise) || is_of(&strips),
             Self::Reduction => is_of(&reductions) || is_of(&strips),
+            Self::Slices => is_of(&sums),
         }
     }
 
@@ -90,11 +113,12 @@ impl Knob {
     pub(super) fn layers(self) -> &'static [Layer] {
         match self {
             Self::Lanes => &[CONV_3X3, CONV_1X1, DEPTHWISE_5X5, NORM],
-            Self::ConvTile => &[CONV_3X3, CONV_3X3_WIDE, CONV_1X1, CONV_1X1_WIDE],
+            Self::ConvTile | Self::QuadLanes => &[CONV_3X3, CONV_3X3_WIDE, CONV_1X1, CONV_1X1_WIDE],
             Self::WeightRows => &[CONV_3X3, CONV_1X1, CONV_1X1_WIDE],
             Self::WeightGroups => &[CONV_3X3, CONV_1X1, CONV_1X1_WIDE, DEPTHWISE_5X5],
             Self::Pixels => &[NORM, NORM_SMALL, EXCITE, POOL, DEPTHWISE_3X3, DEPTHWISE_5X5],
             Self::Reduction => &[NORM, NORM_SMALL, DEPTHWISE_3X3, DEPTHWISE_5X5],
+            Self::Slices => &[NORM, NORM_SMALL, EXCITE, POOL, CONV_1X1],
         }
     }
 
@@ -103,10 +127,12 @@ impl Knob {
         match self {
             Self::Lanes => tuning.lanes.to_string(),
             Self::ConvTile => format!("{}x{}", tuning.conv_pixels, tuning.conv_quads),
+            Self::QuadLanes => tuning.quad_lanes.to_string(),
             Self::WeightRows => tuning.weight_rows.to_string(),
             Self::WeightGroups => tuning.weight_groups.to_string(),
             Self::Pixels => tuning.pixels.to_string(),
             Self::Reduction => tuning.reduction.to_string(),
+            Self::Slices => tuning.slices.to_string(),
         }
     }
 
@@ -126,13 +152,16 @@ impl Knob {
                 .filter(|(pixels, quads)| (LEAST_TILE..=MOST_TILE).contains(&(pixels * quads)))
                 .map(|(pixels, quads)| with(&|t| (t.conv_pixels, t.conv_quads) = (pixels, quads)))
                 .collect(),
+            Self::QuadLanes => [1, 2, 4, 8, 16].map(|lanes| with(&|t| t.quad_lanes = lanes)).into(),
             Self::WeightRows => around(now.weight_rows).map(|rows| with(&|t| t.weight_rows = rows)).collect(),
             Self::WeightGroups => around(now.weight_groups).map(|groups| with(&|t| t.weight_groups = groups)).collect(),
             Self::Pixels => around(now.pixels).map(|pixels| with(&|t| t.pixels = pixels)).collect(),
             Self::Reduction => around(now.reduction).map(|parts| with(&|t| t.reduction = parts)).collect(),
+            Self::Slices => [1, 16, 64, 256].map(|slices| with(&|t| t.slices = slices)).into(),
         };
         // A workgroup of fewer lanes than eight leaves vector units idle everywhere.
-        let is_sensible = |t: &Tuning| t.is_usable() && t.lanes >= 8 && t.weight_rows <= t.lanes && t != now;
+        let is_sensible =
+            |t: &Tuning| t.is_usable() && t.lanes >= 8 && t.weight_rows.max(t.quad_lanes) <= t.lanes && t != now;
         all.into_iter().filter(is_sensible).collect()
     }
 }

@@ -48,7 +48,7 @@ pub fn measure(
     for knob in knobs {
         let before = bench.layers(*knob, &now)?;
         let mut tried = Vec::new();
-        for candidate in knob.candidates(&now).into_iter().filter(|tuning| tuning.lanes <= gpu.limits().lanes) {
+        for candidate in knob.candidates(&now).into_iter().filter(|tuning| tuning.most_lanes() <= gpu.limits().lanes) {
             let trial = |ratio, fault| Trial {
                 knob: *knob,
                 value: knob.value(&candidate),

@@ -104,9 +104,10 @@ pub fn find(folder: &Path, gpu: &Gpu) -> Found {
             Found::Unusable(path, reason)
         }
         Ok(tuned) if tuned.shaders != shaders => Found::Unusable(path, "it is of other shaders".into()),
-        Ok(tuned) if tuned.tuning.lanes > gpu.limits().lanes => {
-            Found::Unusable(path, format!("workgroups of {} lanes are more than this device has", tuned.tuning.lanes))
-        }
+        Ok(tuned) if tuned.tuning.most_lanes() > gpu.limits().lanes => Found::Unusable(
+            path,
+            format!("workgroups of {} lanes are more than this device has", tuned.tuning.most_lanes()),
+        ),
         Ok(tuned) => Found::Tuned(Box::new(tuned), path),
     }
 }

@@ -36,19 +36,23 @@ pub(crate) fn settings() -> Vec<(String, Setting<'static>)> {
         lanes: 64,
         conv_pixels: 2,
         conv_quads: 1,
+        quad_lanes: 2,
         weight_rows: 8,
         pixels: 3,
         reduction: 1000,
         weight_groups: 50,
+        slices: 4,
     };
     let wide = Tuning {
         lanes: 32,
         conv_pixels: 8,
         conv_quads: 4,
+        quad_lanes: 8,
         weight_rows: 32,
         pixels: 16,
         reduction: 7,
         weight_groups: 3,
+        slices: 256,
     };
     let own = Tuning::for_adapter(gpu().adapter());
     let mut settings = vec![

@@ -115,6 +115,8 @@ fn overrides_have_names_and_defaults() {
 fn override_sets(module: &Module) -> [PipelineConstants; 2] {
     let rich = [
         ("LANES", 64.0),
+        ("SLICES", 16.0),
+        ("QUAD_LANES", 8.0),
         ("KERNEL", 7.0),
         ("STRIDE", 2.0),
         ("DEPLOYED", 1.0),

@@ -1,7 +1,7 @@
 //! Dense convolutions.
 
 use crate::harness::*;
-use netadapt::check::conv::{Case, Epilogue, Shape, backward_data, backward_weight, forward, linear};
+use netadapt::check::conv::{Case, Epilogue, Shape, backward_data, backward_weight, forward, linear, transpose};
 use netadapt::check::operands::{ACTIVATIONS, Pattern, SHORTCUTS};
 use netadapt::check::{Outcome, Setting};
 use netadapt::space::{Activation, Shortcut};
@@ -66,6 +66,11 @@ fn forward_into_more_channels_than_filters() {
         let epilogue = Epilogue { activation: Activation::Relu, shortcut: Shortcut::Bypass, source: 19, out: 18 };
         forward(setting, case, Some(epilogue))
     });
+}
+
+#[test]
+fn transposed_weights() {
+    table(&SHAPES, transpose);
 }
 
 #[test]

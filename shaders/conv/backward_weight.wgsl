@@ -6,16 +6,12 @@
 //
 // x (N, H, W, I), dz (N, P, Q, O), dw (parts, K, K, I, O). One invocation owns one quad of input
 // channels at one tap times QUADS quads of filters, and a slice of the part's rows. Filters are read at
-// addresses that the workgroup shares where there is one slice. PIXELS neighbours are taken at a time where
-// an image keeps all of the tile's filters.
+// addresses that the workgroup shares where there is one slice. Four neighbours are taken at a time where an
+// image keeps all of the tile's filters.
 
 override LANES: u32 = 8u;
 override QUADS: u32 = 4u;
 override KERNEL: u32 = 1u;
-
-const MAX_QUADS: u32 = 4u;
-// Pixels that the inner loop takes at a time.
-const PIXELS: u32 = 4u;
 
 struct Params {
     images: u32,
@@ -41,14 +37,47 @@ struct Params {
 @group(0) @binding(3) var<storage, read> dz: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> dw: array<vec4f>;
 
-alias Tile = array<vec4f, 4u * MAX_QUADS>;
+// Four input channels times a quad of filters. No index into one varies: it has to stay in registers.
+alias Block = array<vec4f, 4>;
 
-// Adds one pixel of four input channels and quad `q` of filters.
-fn add(acc: ptr<function, Tile>, q: u32, v: vec4f, d: vec4f) {
-    (*acc)[q * 4u] = fma(vec4f(v.x), d, (*acc)[q * 4u]);
-    (*acc)[q * 4u + 1u] = fma(vec4f(v.y), d, (*acc)[q * 4u + 1u]);
-    (*acc)[q * 4u + 2u] = fma(vec4f(v.z), d, (*acc)[q * 4u + 2u]);
-    (*acc)[q * 4u + 3u] = fma(vec4f(v.w), d, (*acc)[q * 4u + 3u]);
+// Adds one pixel of four input channels and a quad of filters.
+fn add(acc: ptr<function, Block>, v: vec4f, d: vec4f) {
+    (*acc)[0] = fma(vec4f(v.x), d, (*acc)[0]);
+    (*acc)[1] = fma(vec4f(v.y), d, (*acc)[1]);
+    (*acc)[2] = fma(vec4f(v.z), d, (*acc)[2]);
+    (*acc)[3] = fma(vec4f(v.w), d, (*acc)[3]);
+}
+
+// Adds four pixels, the filters from `at` on: all of one accumulator in turn, so that it is loaded and stored once.
+fn add_four(acc: ptr<function, Block>, v: mat4x4f, at: u32) {
+    let d0 = dz[at];
+    let d1 = dz[at + params.filter_quads];
+    let d2 = dz[at + 2u * params.filter_quads];
+    let d3 = dz[at + 3u * params.filter_quads];
+    add(acc, v[0], d0);
+    add(acc, v[1], d1);
+    add(acc, v[2], d2);
+    add(acc, v[3], d3);
+}
+
+// Adds one pixel where the image keeps `quad`.
+fn add_kept(acc: ptr<function, Block>, v: vec4f, at: u32, quad: u32, kept_quads: u32) {
+    let kept = quad < kept_quads;
+    add(acc, v, select(vec4f(0.0), dz[at + quad], kept));
+}
+
+// Writes the sum over the slices of a quad of filters, where the lane is one that writes.
+fn store(acc: ptr<function, Block>, at: u32, quad: u32, lane: u32, writes: bool) {
+    let sum0 = over_slices((*acc)[0], lane);
+    let sum1 = over_slices((*acc)[1], lane);
+    let sum2 = over_slices((*acc)[2], lane);
+    let sum3 = over_slices((*acc)[3], lane);
+    if writes && quad < params.filter_quads {
+        dw[at + quad] = sum0;
+        dw[at + params.filter_quads + quad] = sum1;
+        dw[at + 2u * params.filter_quads + quad] = sum2;
+        dw[at + 3u * params.filter_quads + quad] = sum3;
+    }
 }
 
 // Whether tap `k` of output row or column `p` lies within an input of `size`.
@@ -79,10 +108,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let kx = tap % KERNEL;
     let first_quad = group.y * QUADS;
 
-    var acc: Tile;
-    for (var t = 0u; t < 4u * QUADS; t++) {
-        acc[t] = vec4f(0.0);
-    }
+    var acc0: Block;
+    var acc1: Block;
+    var acc2: Block;
+    var acc3: Block;
     let all_rows = params.images * params.out_height;
     let first_row = min((group.z * SLICES + slice) * params.slice_rows, all_rows);
     let last_row = min(first_row + params.slice_rows, all_rows);
@@ -109,25 +138,36 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             let at_row = (image * params.height + select(0u, p * params.stride + ky - KERNEL / 2u, row_inside)) * params.width;
             var at_out = (image * params.out_height + p) * params.out_width * params.filter_quads + first_quad;
             var c = 0u;
-            for (; c + PIXELS <= params.out_width; c += PIXELS) {
-                var v: array<vec4f, PIXELS>;
-                for (var i = 0u; i < PIXELS; i++) {
-                    v[i] = load(at_row, c + i, kx, row_inside, quad);
+            for (; c + 4u <= params.out_width; c += 4u) {
+                let v = mat4x4f(
+                    load(at_row, c, kx, row_inside, quad),
+                    load(at_row, c + 1u, kx, row_inside, quad),
+                    load(at_row, c + 2u, kx, row_inside, quad),
+                    load(at_row, c + 3u, kx, row_inside, quad),
+                );
+                add_four(&acc0, v, at_out);
+                if QUADS > 1u {
+                    add_four(&acc1, v, at_out + 1u);
                 }
-                // All pixels of one accumulator in turn: it is loaded and stored once for them.
-                for (var q = 0u; q < QUADS; q++) {
-                    for (var i = 0u; i < PIXELS; i++) {
-                        let d = dz[at_out + i * params.filter_quads + q];
-                        add(&acc, q, v[i], d);
-                    }
+                if QUADS > 2u {
+                    add_four(&acc2, v, at_out + 2u);
                 }
-                at_out += PIXELS * params.filter_quads;
+                if QUADS > 3u {
+                    add_four(&acc3, v, at_out + 3u);
+                }
+                at_out += 4u * params.filter_quads;
             }
             for (; c < params.out_width; c++) {
                 let v = load(at_row, c, kx, row_inside, quad);
-                for (var q = 0u; q < QUADS; q++) {
-                    let d = dz[at_out + q];
-                    add(&acc, q, v, d);
+                add(&acc0, v, dz[at_out]);
+                if QUADS > 1u {
+                    add(&acc1, v, dz[at_out + 1u]);
+                }
+                if QUADS > 2u {
+                    add(&acc2, v, dz[at_out + 2u]);
+                }
+                if QUADS > 3u {
+                    add(&acc3, v, dz[at_out + 3u]);
                 }
                 at_out += params.filter_quads;
             }
@@ -138,21 +178,30 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             let at_out = (image * params.out_height + p) * params.out_width;
             for (var c = 0u; c < params.out_width; c++) {
                 let v = load(at_row, c, kx, row_inside, quad);
-                for (var q = 0u; q < QUADS; q++) {
-                    let written = first_quad + q < kept_quads;
-                    let d = select(vec4f(0.0), dz[(at_out + c) * params.filter_quads + first_quad + q], written);
-                    add(&acc, q, v, d);
+                let at = (at_out + c) * params.filter_quads;
+                add_kept(&acc0, v, at, first_quad, kept_quads);
+                if QUADS > 1u {
+                    add_kept(&acc1, v, at, first_quad + 1u, kept_quads);
+                }
+                if QUADS > 2u {
+                    add_kept(&acc2, v, at, first_quad + 2u, kept_quads);
+                }
+                if QUADS > 3u {
+                    add_kept(&acc3, v, at, first_quad + 3u, kept_quads);
                 }
             }
         }
     }
-    let at = (group.z * rows + row) * 4u;
-    for (var q = 0u; q < QUADS; q++) {
-        for (var i = 0u; i < 4u; i++) {
-            let sum = over_slices(acc[q * 4u + i], lane.x);
-            if slice == 0u && present && first_quad + q < params.filter_quads {
-                dw[(at + i) * params.filter_quads + first_quad + q] = sum;
-            }
-        }
+    let at = (group.z * rows + row) * 4u * params.filter_quads;
+    let writes = slice == 0u && present;
+    store(&acc0, at, first_quad, lane.x, writes);
+    if QUADS > 1u {
+        store(&acc1, at, first_quad + 1u, lane.x, writes);
+    }
+    if QUADS > 2u {
+        store(&acc2, at, first_quad + 2u, lane.x, writes);
+    }
+    if QUADS > 3u {
+        store(&acc3, at, first_quad + 3u, lane.x, writes);
     }
 }

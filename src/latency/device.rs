@@ -62,9 +62,11 @@ impl Device {
 
 /// Rounds of each measurement.
 const ROUNDS: usize = 11;
-/// Bytes of the operands of copies: larger than most caches, within WebGPU's smallest limits of a binding and, with
-/// the fewest lanes, of a launch.
+/// Bytes of the operands of copies on a software adapter: larger than most caches, within WebGPU's smallest limits of
+/// a binding and, with the fewest lanes, of a launch.
 const COPY_BYTES: u64 = 48 << 20;
+/// The same on others, whose second-level caches have up to 60 MB; no more than a binding may have.
+const GPU_COPY_BYTES: u64 = 256 << 20;
 /// Multiply-adds of a chain in one launch, and exchanges of a lane.
 const PROBE_ROUNDS: u32 = 2048;
 /// Launches that share the cost of a submit.
@@ -85,7 +87,8 @@ pub fn device(gpu: &Gpu, tuning: &Tuning) -> Result<Device, GpuError> {
         Ok([x, gpu.allocate("y", bytes)?])
     };
     let [x, y] = operand(u64::from(lanes * groups) * 16)?;
-    let [large_x, large_y] = operand(COPY_BYTES)?;
+    let copy_bytes = if software { COPY_BYTES } else { GPU_COPY_BYTES.min(gpu.limits().buffer_bytes) };
+    let [large_x, large_y] = operand(copy_bytes)?;
 
     let mut rec = Recording::new();
     probe::multiply_add(&mut rec, lanes, PROBE_ROUNDS, &x, &y);
@@ -113,7 +116,7 @@ pub fn device(gpu: &Gpu, tuning: &Tuning) -> Result<Device, GpuError> {
         fma_gflops: fma.wall,
         native_fma_gflops: native.map(|native| native.gflops),
         copy_gbs: copy.wall,
-        buffer_copy_gbs: 2.0 * COPY_BYTES as f64 / buffer_copy / 1e9,
+        buffer_copy_gbs: 2.0 * copy_bytes as f64 / buffer_copy / 1e9,
         workgroup_gbs: workgroup.wall,
         dispatch_us,
         submit_us: empty.wall * 1e6,

@@ -15,6 +15,8 @@ override KERNEL: u32 = 3u;
 override STRIDE: u32 = 1u;
 // 1 where a segment is a whole row: nothing lies past its ends.
 override WHOLE: u32 = 0u;
+// 1 where an invocation holds the weights; 0 where it reads them when it uses them: GPUs lack the registers.
+override HOLDS: u32 = 1u;
 
 const MAX_SEGMENT: u32 = 8u;
 const MAX_SPAN: u32 = 14u; // MAX_SEGMENT - 1 + 7
@@ -42,11 +44,17 @@ struct Params {
 @group(0) @binding(3) var<storage, read> weight: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> dx: array<vec4f>;
 
-// Row ky of the weights.
+// Tap kx of row ky of the weights, zero outside of the image's kernel.
+fn tap(kx: u32, ky: u32, border: u32, quad: u32) -> vec4f {
+    let inside = kx >= border && kx + border < KERNEL;
+    return select(vec4f(0.0), weight[(ky * KERNEL + kx) * params.quads + quad], inside);
+}
+
 fn load_taps(taps: ptr<function, Taps>, ky: u32, border: u32, quad: u32) {
-    for (var kx = 0u; kx < KERNEL; kx++) {
-        let inside = kx >= border && kx + border < KERNEL;
-        (*taps)[kx] = select(vec4f(0.0), weight[(ky * KERNEL + kx) * params.quads + quad], inside);
+    if HOLDS != 0u {
+        for (var kx = 0u; kx < KERNEL; kx++) {
+            (*taps)[kx] = tap(kx, ky, border, quad);
+        }
     }
 }
 
@@ -67,17 +75,20 @@ fn load_span(span: ptr<function, Span>, at_row: u32, first_w: u32, quad: u32) {
 }
 
 // Adds a row of dz to a row of dx through row ky of the weights.
-fn add(acc: ptr<function, Row>, span: ptr<function, Span>, taps: ptr<function, Taps>, ky: u32, border: u32) {
+fn add(acc: ptr<function, Row>, span: ptr<function, Span>, taps: ptr<function, Taps>, ky: u32, border: u32, quad: u32) {
     // Column q of dz and tap kx reach column q * s + kx - pad of dx.
     let shift = KERNEL / 2u + KERNEL / 2u / STRIDE * STRIDE;
     if ky >= border && ky + border < KERNEL {
         for (var kx = 0u; kx < KERNEL; kx++) {
-            let tap = (*taps)[kx];
+            var weights = (*taps)[kx];
+            if HOLDS == 0u {
+                weights = tap(kx, ky, border, quad);
+            }
             let first = (shift + KERNEL - 1u - kx) % STRIDE;
             for (var i = 0u; i < (SEGMENT + STRIDE - 1u) / STRIDE; i++) {
                 let s = i * STRIDE + first;
                 if s < SEGMENT {
-                    (*acc)[s] = fma((*span)[(s + shift - kx) / STRIDE], tap, (*acc)[s]);
+                    (*acc)[s] = fma((*span)[(s + shift - kx) / STRIDE], weights, (*acc)[s]);
                 }
             }
         }
@@ -161,18 +172,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         if p < params.out_height {
             var span: Span;
             load_span(&span, (image * params.out_height + p) * params.out_width, strip.first_w, quad);
-            add(&acc0, &span, &taps0, 0u, border);
+            add(&acc0, &span, &taps0, 0u, border, quad);
             if KERNEL > 1u {
-                add(&acc1, &span, &taps1, 1u, border);
-                add(&acc2, &span, &taps2, 2u, border);
+                add(&acc1, &span, &taps1, 1u, border, quad);
+                add(&acc2, &span, &taps2, 2u, border, quad);
             }
             if KERNEL > 3u {
-                add(&acc3, &span, &taps3, 3u, border);
-                add(&acc4, &span, &taps4, 4u, border);
+                add(&acc3, &span, &taps3, 3u, border, quad);
+                add(&acc4, &span, &taps4, 4u, border, quad);
             }
             if KERNEL > 5u {
-                add(&acc5, &span, &taps5, 5u, border);
-                add(&acc6, &span, &taps6, 6u, border);
+                add(&acc5, &span, &taps5, 5u, border, quad);
+                add(&acc6, &span, &taps6, 6u, border, quad);
             }
         }
         let h = i32(p * STRIDE) - i32(pad);

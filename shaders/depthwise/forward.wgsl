@@ -14,6 +14,8 @@ override KERNEL: u32 = 3u;
 override STRIDE: u32 = 1u;
 // 1 where a segment is a whole row: nothing lies past its ends.
 override WHOLE: u32 = 0u;
+// 1 where an invocation holds the weights; 0 where it reads them when it uses them: GPUs lack the registers.
+override HOLDS: u32 = 1u;
 override DEPLOYED: u32 = 0u;
 override ACTIVATION: u32 = 0u;
 
@@ -44,12 +46,17 @@ struct Params {
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> y: array<vec4f>;
 
-// Row KERNEL - 1 - up of the weights.
+// Tap kx of row KERNEL - 1 - up of the weights, zero outside of the image's kernel.
+fn tap(kx: u32, up: u32, border: u32, quad: u32) -> vec4f {
+    let inside = kx >= border && kx + border < KERNEL;
+    return select(vec4f(0.0), weight[((KERNEL - 1u - up) * KERNEL + kx) * params.quads + quad], inside);
+}
+
 fn load_taps(taps: ptr<function, Taps>, up: u32, border: u32, quad: u32) {
-    for (var kx = 0u; kx < KERNEL; kx++) {
-        let inside = kx >= border && kx + border < KERNEL;
-        let at = ((KERNEL - 1u - up) * KERNEL + kx) * params.quads + quad;
-        (*taps)[kx] = select(vec4f(0.0), weight[at], inside);
+    if HOLDS != 0u {
+        for (var kx = 0u; kx < KERNEL; kx++) {
+            (*taps)[kx] = tap(kx, up, border, quad);
+        }
     }
 }
 
@@ -68,12 +75,15 @@ fn load_span(span: ptr<function, Span>, at_row: u32, left: i32, quad: u32) {
 }
 
 // Adds an input row to an output row through row KERNEL - 1 - up of the weights.
-fn add(acc: ptr<function, Row>, span: ptr<function, Span>, taps: ptr<function, Taps>, up: u32, border: u32) {
+fn add(acc: ptr<function, Row>, span: ptr<function, Span>, taps: ptr<function, Taps>, up: u32, border: u32, quad: u32) {
     if up >= border && up + border < KERNEL {
         for (var kx = 0u; kx < KERNEL; kx++) {
-            let tap = (*taps)[kx];
+            var weights = (*taps)[kx];
+            if HOLDS == 0u {
+                weights = tap(kx, up, border, quad);
+            }
             for (var s = 0u; s < SEGMENT; s++) {
-                (*acc)[s] = fma((*span)[s * STRIDE + kx], tap, (*acc)[s]);
+                (*acc)[s] = fma((*span)[s * STRIDE + kx], weights, (*acc)[s]);
             }
         }
     }
@@ -142,44 +152,44 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             if h < i32(params.height) {
                 var span: Span;
                 load_span(&span, at_row, left, quad);
-                add(&acc0, &span, &taps0, 0u, border);
+                add(&acc0, &span, &taps0, 0u, border, quad);
                 if KERNEL > 1u {
-                    add(&acc1, &span, &taps1, 1u, border);
-                    add(&acc2, &span, &taps2, 2u, border);
+                    add(&acc1, &span, &taps1, 1u, border, quad);
+                    add(&acc2, &span, &taps2, 2u, border, quad);
                 }
                 if KERNEL > 3u {
-                    add(&acc3, &span, &taps3, 3u, border);
-                    add(&acc4, &span, &taps4, 4u, border);
+                    add(&acc3, &span, &taps3, 3u, border, quad);
+                    add(&acc4, &span, &taps4, 4u, border, quad);
                 }
                 if KERNEL > 5u {
-                    add(&acc5, &span, &taps5, 5u, border);
-                    add(&acc6, &span, &taps6, 6u, border);
+                    add(&acc5, &span, &taps5, 5u, border, quad);
+                    add(&acc6, &span, &taps6, 6u, border, quad);
                 }
             }
         } else {
             if KERNEL > 1u && h > 0 && h <= i32(params.height) {
                 var span: Span;
                 load_span(&span, at_row - params.width, left, quad);
-                add(&acc0, &span, &taps1, 1u, border);
+                add(&acc0, &span, &taps1, 1u, border, quad);
                 if KERNEL > 3u {
-                    add(&acc1, &span, &taps3, 3u, border);
+                    add(&acc1, &span, &taps3, 3u, border, quad);
                 }
                 if KERNEL > 5u {
-                    add(&acc2, &span, &taps5, 5u, border);
+                    add(&acc2, &span, &taps5, 5u, border, quad);
                 }
             }
             if h < i32(params.height) {
                 var span: Span;
                 load_span(&span, at_row, left, quad);
-                add(&acc0, &span, &taps0, 0u, border);
+                add(&acc0, &span, &taps0, 0u, border, quad);
                 if KERNEL > 1u {
-                    add(&acc1, &span, &taps2, 2u, border);
+                    add(&acc1, &span, &taps2, 2u, border, quad);
                 }
                 if KERNEL > 3u {
-                    add(&acc2, &span, &taps4, 4u, border);
+                    add(&acc2, &span, &taps4, 4u, border, quad);
                 }
                 if KERNEL > 5u {
-                    add(&acc3, &span, &taps6, 6u, border);
+                    add(&acc3, &span, &taps6, 6u, border, quad);
                 }
             }
         }

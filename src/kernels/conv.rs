@@ -135,7 +135,7 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Width
             ("shortcut", merge.map_or(&io.x.buf, |m| &m.source.buf).clone()),
             ("y", io.y.buf.clone()),
         ],
-        groups: tile.groups(tuning, io.y),
+        groups: tile.groups(tuning.lanes / tile.quad_lanes, io.y),
         work: conv.work(io.x, io.y),
     });
 }
@@ -248,7 +248,7 @@ pub fn backward_data(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: 
             ("dy", merge.map_or(&io.dz.buf, |m| &m.source.buf).clone()),
             ("dx", io.dx.buf.clone()),
         ],
-        groups: tile.groups(tuning, io.dx),
+        groups: tile.groups(tuning.lanes / tile.quad_lanes, io.dx),
         work: conv.work(io.dx, io.dz),
     });
 }
@@ -360,11 +360,17 @@ impl Tile {
         let most = out.quads().div_ceil(quad_lanes);
         let (pixels, quads) =
             row_tile(tuning, conv, out, most).unwrap_or_else(|| usual_tile(tuning, out.pixels(), most));
-        Self { pixels, quads, quad_lanes }
+        let mut tile = Self { pixels, quads, quad_lanes };
+        // Halves of a row's segment are segments too: the order of a sum does not change with the images.
+        while tile.pixels.is_multiple_of(2) && tile.groups(lanes, out).iter().product::<u32>() < tuning.conv_groups {
+            tile.pixels /= 2;
+        }
+        tile
     }
 
-    fn groups(&self, tuning: &Tuning, out: &Map) -> [u32; 3] {
-        let pixels = tuning.lanes / self.quad_lanes * self.pixels;
+    /// Workgroups, of so many `lanes` over pixels.
+    fn groups(&self, lanes: u32, out: &Map) -> [u32; 3] {
+        let pixels = lanes * self.pixels;
         [out.pixels().div_ceil(pixels), out.quads().div_ceil(self.quads * self.quad_lanes), out.images]
     }
 }

@@ -42,11 +42,17 @@ fn segment(tuning: &Tuning, width: u32) -> u32 {
     width.div_ceil(width.div_ceil(tuning.pixels.min(8)))
 }
 
-/// Rows that an invocation owns: all, if that leaves enough invocations, but some in any case, since
-/// the rows around them are read too.
-fn rows(tuning: &Tuning, out: &Map, segment: u32) -> u32 {
+/// Rows that an invocation owns: all, if that leaves enough invocations, but twice as many as are read around
+/// them in any case.
+fn rows(tuning: &Tuning, depthwise: &Depthwise, out: &Map, segment: u32) -> u32 {
     let columns = out.images * out.quads() * out.width.div_ceil(segment);
-    out.height.div_ceil(tuning.reduction.div_ceil(columns)).max(4).min(out.height)
+    let most_strips = (out.height / (2 * (depthwise.kernel - 1)).max(4)).max(1);
+    out.height.div_ceil(tuning.reduction.div_ceil(columns).min(most_strips))
+}
+
+/// Whether an invocation holds the weights.
+fn holds(tuning: &Tuning, depthwise: &Depthwise) -> u32 {
+    u32::from(depthwise.kernel <= tuning.held_kernel)
 }
 
 fn groups(tuning: &Tuning, out: &Map, segment: u32, rows: u32) -> [u32; 3] {
@@ -100,7 +106,7 @@ impl Params {
 /// Appends the convolution.
 pub fn forward(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise, widths: &Widths, io: Forward) {
     let segment = segment(tuning, io.y.width);
-    let rows = rows(tuning, io.y, segment);
+    let rows = rows(tuning, depthwise, io.y, segment);
     rec.push(Launch {
         kernel: &FORWARD,
         label: String::new(),
@@ -110,6 +116,7 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise, widt
             ("KERNEL", depthwise.kernel),
             ("STRIDE", depthwise.stride),
             ("WHOLE", u32::from(segment == io.y.width)),
+            ("HOLDS", holds(tuning, depthwise)),
             ("DEPLOYED", u32::from(io.deployed.is_some())),
             ("ACTIVATION", io.deployed.map_or(0, |d| activation_code(d.activation))),
         ],
@@ -144,7 +151,7 @@ pub fn backward_data(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise
         // Segments start at even columns, so that strides divide the same way in all of them.
         segment = segment.next_multiple_of(depthwise.stride);
     }
-    let rows = rows(tuning, io.dx, segment);
+    let rows = rows(tuning, depthwise, io.dx, segment);
     rec.push(Launch {
         kernel: &BACKWARD_DATA,
         label: String::new(),
@@ -154,6 +161,7 @@ pub fn backward_data(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise
             ("KERNEL", depthwise.kernel),
             ("STRIDE", depthwise.stride),
             ("WHOLE", u32::from(segment == io.dx.width)),
+            ("HOLDS", holds(tuning, depthwise)),
         ],
         params: bytes_of(&Params::new(depthwise, widths, io.dx, io.dz, rows)).to_vec(),
         bindings: vec![

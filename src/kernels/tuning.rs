@@ -11,12 +11,16 @@ pub struct Tuning {
     pub conv_pixels: u32,
     /// Quads of channels that it owns; times the pixels at most 32.
     pub conv_quads: u32,
+    /// Workgroups of a dense convolution below which its invocations own fewer pixels.
+    pub conv_groups: u32,
     /// Lanes of a dense convolution that share their pixels and take further quads: a power of two.
     pub quad_lanes: u32,
     /// Lanes over rows of the weights in their gradient, at most; the others take further slices.
     pub weight_rows: u32,
     /// Pixels that an invocation of an element-wise kernel owns; columns of a depthwise strip at most.
     pub pixels: u32,
+    /// Largest kernel of a depthwise convolution whose weights an invocation holds; of larger ones it reads them again.
+    pub held_kernel: u32,
     /// Invocations that a reduction is split into, about; it also sets the rows of a depthwise strip.
     pub reduction: u32,
     /// Workgroups that a gradient of weights is split into, about.
@@ -32,22 +36,26 @@ impl Tuning {
         lanes: 8,
         conv_pixels: 4,
         conv_quads: 4,
+        conv_groups: 1,
         quad_lanes: 1,
         weight_rows: 8,
         pixels: 8,
+        held_kernel: 7,
         reduction: 256,
         weight_groups: 24,
         slices: 1,
     };
 
-    /// For GPUs, which want whole subgroups and many workgroups.
+    /// For GPUs, which want many workgroups, neighbours that read neighbours and few registers; measured on an H200.
     pub const GPU: Self = Self {
         lanes: 64,
         conv_pixels: 8,
         conv_quads: 2,
+        conv_groups: 1024,
         quad_lanes: 8,
         weight_rows: 8,
         pixels: 4,
+        held_kernel: 3,
         reduction: 1 << 17,
         weight_groups: 2048,
         slices: 256,
@@ -56,7 +64,7 @@ impl Tuning {
     /// Whether kernels can be run with these values: they may come from a file.
     pub fn is_usable(&self) -> bool {
         let most = 1 << 24;
-        let positive = [self.pixels, self.reduction, self.weight_groups];
+        let positive = [self.conv_groups, self.pixels, self.held_kernel, self.reduction, self.weight_groups];
         let lanes = [self.lanes, self.quad_lanes, self.weight_rows, self.slices];
         lanes.iter().all(|lanes| lanes.is_power_of_two() && *lanes <= 256)
             && (1..=8).contains(&self.conv_pixels)

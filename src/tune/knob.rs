@@ -20,6 +20,8 @@ pub enum Knob {
     WeightGroups,
     /// Pixels that an invocation of an element-wise kernel owns.
     Pixels,
+    /// Largest kernel of a depthwise convolution whose weights an invocation holds.
+    HeldKernel,
     /// Invocations that a reduction is split into.
     Reduction,
     /// Lanes of a workgroup that share a sum.
@@ -35,6 +37,7 @@ impl std::fmt::Display for Knob {
             Self::WeightRows => "weight-rows",
             Self::WeightGroups => "weight-groups",
             Self::Pixels => "pixels",
+            Self::HeldKernel => "held-kernel",
             Self::Reduction => "reduction",
             Self::Slices => "slices",
         })
@@ -71,13 +74,14 @@ const POOL: Layer = Layer::Pool { size: 16, channels: 96 };
 
 impl Knob {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Lanes,
         Self::ConvTile,
         Self::QuadLanes,
         Self::WeightRows,
         Self::WeightGroups,
         Self::Pixels,
+        Self::HeldKernel,
         Self::Reduction,
         Self::Slices,
     ];
@@ -104,6 +108,7 @@ impl Knob {
             Self::WeightRows => kernel == conv::BACKWARD_WEIGHT.name || kernel == reduce::SUM.name,
             Self::WeightGroups => is_of(&weights),
             Self::Pixels => is_of(&elementwise) || is_of(&strips),
+            Self::HeldKernel => is_of(&strips),
             Self::Reduction => is_of(&reductions) || is_of(&strips),
             Self::Slices => is_of(&sums),
         }
@@ -117,6 +122,7 @@ impl Knob {
             Self::WeightRows => &[CONV_3X3, CONV_1X1, CONV_1X1_WIDE],
             Self::WeightGroups => &[CONV_3X3, CONV_1X1, CONV_1X1_WIDE, DEPTHWISE_5X5],
             Self::Pixels => &[NORM, NORM_SMALL, EXCITE, POOL, DEPTHWISE_3X3, DEPTHWISE_5X5],
+            Self::HeldKernel => &[DEPTHWISE_3X3, DEPTHWISE_5X5],
             Self::Reduction => &[NORM, NORM_SMALL, DEPTHWISE_3X3, DEPTHWISE_5X5],
             Self::Slices => &[NORM, NORM_SMALL, EXCITE, POOL, CONV_1X1],
         }
@@ -131,6 +137,7 @@ impl Knob {
             Self::WeightRows => tuning.weight_rows.to_string(),
             Self::WeightGroups => tuning.weight_groups.to_string(),
             Self::Pixels => tuning.pixels.to_string(),
+            Self::HeldKernel => tuning.held_kernel.to_string(),
             Self::Reduction => tuning.reduction.to_string(),
             Self::Slices => tuning.slices.to_string(),
         }
@@ -156,6 +163,7 @@ impl Knob {
             Self::WeightRows => around(now.weight_rows).map(|rows| with(&|t| t.weight_rows = rows)).collect(),
             Self::WeightGroups => around(now.weight_groups).map(|groups| with(&|t| t.weight_groups = groups)).collect(),
             Self::Pixels => around(now.pixels).map(|pixels| with(&|t| t.pixels = pixels)).collect(),
+            Self::HeldKernel => [1, 3, 5, 7].map(|kernel| with(&|t| t.held_kernel = kernel)).into(),
             Self::Reduction => around(now.reduction).map(|parts| with(&|t| t.reduction = parts)).collect(),
             Self::Slices => [1, 16, 64, 256].map(|slices| with(&|t| t.slices = slices)).into(),
         };

@@ -1,5 +1,6 @@
 //! The programs as a user runs them: exit codes, messages, and one search from end to end.
 
+use crate::harness::gpu;
 use crate::scene::{Scene, dataset};
 use netadapt::data::Normalisation;
 use netadapt::model::Architecture;
@@ -112,8 +113,20 @@ fn a_search_from_a_folder_to_its_result() {
 #[test]
 fn a_latency_budget_is_kept_or_refused_before_any_training() {
     let Scene { dir, data, space } = Scene::new();
+    let start = std::time::Instant::now();
+    let refused = search(&data, &space, &dir.path().join("refused"), &["--budget", "1ns"]);
+    fails(&refused, 2, &["1ns"]);
+    let refused = search(&data, &space, &dir.path().join("refused"), &["--budget", "0.1us"]);
+    fails(&refused, 3, &["out of reach"]);
+    assert!(!dir.path().join("refused/results.csv").exists(), "nothing was trained");
+    assert!(start.elapsed().as_secs() < 60);
+
     let out = dir.path().join("run");
     let output = search(&data, &space, &out, &["--budget", "90%", "--epochs", "1", "--final-epochs", "1"]);
+    // So small a network takes a GPU about as long at any width: launches alone.
+    if !gpu().adapter().is_software() && output.status.code() == Some(3) {
+        return fails(&output, 3, &["out of reach", "the least that can be asked for"]);
+    }
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let iterates = std::fs::read_to_string(out.join("iterates.csv")).expect("the iterates are there");
     let measured: f64 = iterates.lines().last().unwrap().split(',').nth(3).unwrap().parse().unwrap();
@@ -124,14 +137,6 @@ fn a_latency_budget_is_kept_or_refused_before_any_training() {
     let twice = network["measured_ms"].as_array().unwrap();
     assert!(twice.len() == 2 && twice.iter().all(|ms| ms.as_f64().unwrap() <= limit), "{twice:?} of {limit} ms");
     assert_eq!(network["latency_ms"].as_f64(), twice.iter().map(|ms| ms.as_f64().unwrap()).reduce(f64::max));
-
-    let start = std::time::Instant::now();
-    let refused = search(&data, &space, &dir.path().join("refused"), &["--budget", "1ns"]);
-    fails(&refused, 2, &["1ns"]);
-    let refused = search(&data, &space, &dir.path().join("refused"), &["--budget", "0.1us"]);
-    fails(&refused, 3, &["out of reach"]);
-    assert!(!dir.path().join("refused/results.csv").exists(), "nothing was trained");
-    assert!(start.elapsed().as_secs() < 60);
 }
 
 #[test]

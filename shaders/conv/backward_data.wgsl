@@ -4,20 +4,11 @@
 //
 // over the kept filters of image n, where the divisions leave no rest, and (SHORTCUT) + dy[n, h, w, i].
 //
-// dz (N, P, Q, O), w as `conv/transpose` left it (K, K, O, I), dy (N, H, W, .), dx (N, H, W, I). One
-// invocation owns PIXELS input pixels of one image times QUADS quads of input channels, QUAD_LANES
-// apart; QUAD_LANES neighbours share their pixels, as in `conv/forward`.
+// dz (N, P, Q, O), w as `conv/transpose` left it (K, K, O, I), dy (N, H, W, .), dx (N, H, W, I).
 
 override LANES: u32 = 8u;
-override PIXELS: u32 = 4u;
-override QUADS: u32 = 2u;
-override QUAD_LANES: u32 = 1u;
 override KERNEL: u32 = 1u;
 override SHORTCUT: u32 = 0u;
-
-const MAX_PIXELS: u32 = 8u;
-const MAX_SPAN: u32 = 10u; // MAX_PIXELS + 2
-const MAX_TILE: u32 = 32u;
 
 struct Params {
     height: u32,
@@ -44,41 +35,21 @@ struct Params {
 @group(0) @binding(4) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> dx: array<vec4f>;
 
-alias Tile = array<vec4f, MAX_TILE>;
-alias Span = array<vec4f, MAX_SPAN>;
-
-// `sum` and a quad of filters' gradients through the weights from `w` on, of four filters and one quad of inputs.
-fn through(v: vec4f, w: u32, sum: vec4f) -> vec4f {
-    var total = fma(vec4f(v.x), weight[w], sum);
-    total = fma(vec4f(v.y), weight[w + params.in_quads], total);
-    total = fma(vec4f(v.z), weight[w + 2u * params.in_quads], total);
-    return fma(vec4f(v.w), weight[w + 3u * params.in_quads], total);
-}
-
-// Adds a stretch of a row of dz, from `shift` on, through the weights of one tap and quad of filters.
-fn add(acc: ptr<function, Tile>, span: ptr<function, Span>, shift: u32, row: u32) {
-    for (var p = 0u; p < PIXELS; p++) {
-        let v = (*span)[p + shift];
-        for (var q = 0u; q < QUADS; q++) {
-            (*acc)[p * QUADS + q] = through(v, row + q * QUAD_LANES, (*acc)[p * QUADS + q]);
-        }
-    }
-}
-
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let image = group.z;
     let input = min(widths[params.input_row + image], params.in_width);
     let kept = min(widths[params.kept_row + image], params.filters);
     let bypass = select(0u, widths[params.bypass_row + image], SHORTCUT != NO_SHORTCUT);
-    let first_quad = group.y * QUADS * QUAD_LANES + select(lane.x % QUAD_LANES, 0u, QUAD_LANES == 1u);
+    let first_quad = tile_quad(group.y, lane.x);
     if first_quad >= quads(input) {
         return;
     }
     let filter_quads = quads(kept);
     let pixels = params.height * params.width;
-    let first_pixel = (group.x * (LANES / QUAD_LANES) + lane.x / QUAD_LANES) * PIXELS;
+    let first_pixel = tile_pixel(group.x, lane.x);
 
+    let weight_row = params.in_quads;
     var acc: Tile;
     for (var t = 0u; t < PIXELS * QUADS; t++) {
         acc[t] = vec4f(0.0);
@@ -107,16 +78,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 at[s] = (at_row + select(0u, u32(w), inside[s])) * params.filter_quads;
             }
             let tap = params.filter_quads * 4u * params.in_quads;
-            var row = ky * 3u * tap + first_quad;
+            var at_weight = ky * 3u * tap + first_quad;
             for (var o = 0u; o < filter_quads; o++) {
                 var span: Span;
                 for (var s = 0u; s < PIXELS + 2u; s++) {
                     span[s] = select(vec4f(0.0), dz[at[s] + o], inside[s]);
                 }
-                add(&acc, &span, 2u, row);
-                add(&acc, &span, 1u, row + tap);
-                add(&acc, &span, 0u, row + 2u * tap);
-                row += 4u * params.in_quads;
+                add(&acc, &span, 2u, at_weight, weight_row);
+                add(&acc, &span, 1u, at_weight + tap, weight_row);
+                add(&acc, &span, 0u, at_weight + 2u * tap, weight_row);
+                at_weight += 4u * weight_row;
             }
         }
     }
@@ -136,7 +107,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 let pixel = select(0u, row * params.out_width + column, inside[p]);
                 at[p] = (image * params.out_height * params.out_width + pixel) * params.filter_quads;
             }
-            var row = (ky * KERNEL + kx) * params.filter_quads * 4u * params.in_quads + first_quad;
+            var at_weight = (ky * KERNEL + kx) * params.filter_quads * 4u * params.in_quads + first_quad;
             for (var o = 0u; o < filter_quads; o++) {
                 for (var p = 0u; p < PIXELS; p++) {
                     var v = dz[at[p] + o];
@@ -144,10 +115,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                         v = select(vec4f(0.0), v, inside[p]);
                     }
                     for (var q = 0u; q < QUADS; q++) {
-                        acc[p * QUADS + q] = through(v, row + q * QUAD_LANES, acc[p * QUADS + q]);
+                        acc[p * QUADS + q] = through(v, at_weight + q * QUAD_LANES, weight_row, acc[p * QUADS + q]);
                     }
                 }
-                row += 4u * params.in_quads;
+                at_weight += 4u * weight_row;
             }
             // A single tap misses only the pixels between the strides: masked once, not at every filter.
             if KERNEL == 1u {

@@ -7,23 +7,13 @@
 //
 //   y_o = o < kept ? act(conv_o + bias_o) : 0;  plus (residual) or else (bypass) x_o where o < bypass
 //
-// x (N, H, W, I), w (K, K, I, O), y (N, P, Q, O), shortcut (N, P, Q, .). One invocation owns PIXELS
-// output pixels of one image times QUADS quads of filters, QUAD_LANES apart. QUAD_LANES neighbours share
-// their pixels: GPUs then read a pixel once and weights in a row. Software adapters want one, and weights
-// at addresses that the whole workgroup shares.
+// x (N, H, W, I), w (K, K, I, O), y (N, P, Q, O), shortcut (N, P, Q, .).
 
 override LANES: u32 = 8u;
-override PIXELS: u32 = 4u;
-override QUADS: u32 = 2u;
-override QUAD_LANES: u32 = 1u;
 override KERNEL: u32 = 1u;
 override DEPLOYED: u32 = 0u;
 override ACTIVATION: u32 = 0u;
 override SHORTCUT: u32 = 0u;
-
-const MAX_PIXELS: u32 = 8u;
-const MAX_SPAN: u32 = 10u; // MAX_PIXELS + 2
-const MAX_TILE: u32 = 32u;
 
 struct Params {
     height: u32,
@@ -51,40 +41,20 @@ struct Params {
 @group(0) @binding(5) var<storage, read> shortcut: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
 
-alias Tile = array<vec4f, MAX_TILE>;
-alias Span = array<vec4f, MAX_SPAN>;
-
-// `sum` and a quad of inputs through the weights from `w` on, of four input channels and one quad of filters.
-fn through(v: vec4f, w: u32, sum: vec4f) -> vec4f {
-    var total = fma(vec4f(v.x), weight[w], sum);
-    total = fma(vec4f(v.y), weight[w + params.filter_quads], total);
-    total = fma(vec4f(v.z), weight[w + 2u * params.filter_quads], total);
-    return fma(vec4f(v.w), weight[w + 3u * params.filter_quads], total);
-}
-
-// Adds a stretch of an input row, from tap `kx` on, through the weights of one tap and quad of channels.
-fn add(acc: ptr<function, Tile>, span: ptr<function, Span>, kx: u32, row: u32) {
-    for (var p = 0u; p < PIXELS; p++) {
-        let v = (*span)[p + kx];
-        for (var q = 0u; q < QUADS; q++) {
-            (*acc)[p * QUADS + q] = through(v, row + q * QUAD_LANES, (*acc)[p * QUADS + q]);
-        }
-    }
-}
-
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let image = group.z;
     let kept = min(widths[params.kept_row + image], params.filters);
     let bypass = select(0u, widths[params.bypass_row + image], SHORTCUT != NO_SHORTCUT);
-    let first_quad = group.y * QUADS * QUAD_LANES + select(lane.x % QUAD_LANES, 0u, QUAD_LANES == 1u);
+    let first_quad = tile_quad(group.y, lane.x);
     if first_quad >= quads(max(kept, bypass)) {
         return;
     }
     let in_quads = quads(min(widths[params.input_row + image], params.in_width));
     let pixels = params.out_height * params.out_width;
-    let first_pixel = (group.x * (LANES / QUAD_LANES) + lane.x / QUAD_LANES) * PIXELS;
+    let first_pixel = tile_pixel(group.x, lane.x);
 
+    let weight_row = params.filter_quads;
     var acc: Tile;
     for (var t = 0u; t < PIXELS * QUADS; t++) {
         acc[t] = vec4f(0.0);
@@ -114,16 +84,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 at[s] = (at_row + select(0u, u32(w), inside[s])) * params.in_quads;
             }
             let tap = params.in_quads * 4u * params.filter_quads;
-            var row = ky * 3u * tap + first_quad;
+            var at_weight = ky * 3u * tap + first_quad;
             for (var i = 0u; i < in_quads; i++) {
                 var span: Span;
                 for (var s = 0u; s < PIXELS + 2u; s++) {
                     span[s] = select(vec4f(0.0), x[at[s] + i], inside[s]);
                 }
-                add(&acc, &span, 0u, row);
-                add(&acc, &span, 1u, row + tap);
-                add(&acc, &span, 2u, row + 2u * tap);
-                row += 4u * params.filter_quads;
+                add(&acc, &span, 0u, at_weight, weight_row);
+                add(&acc, &span, 1u, at_weight + tap, weight_row);
+                add(&acc, &span, 2u, at_weight + 2u * tap, weight_row);
+                at_weight += 4u * weight_row;
             }
         }
     } else if computed {
@@ -138,7 +108,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                     let pixel = select(0u, u32(h) * params.width + u32(w), inside[p]);
                     at[p] = (image * params.height * params.width + pixel) * params.in_quads;
                 }
-                var row = (ky * KERNEL + kx) * params.in_quads * 4u * params.filter_quads + first_quad;
+                var at_weight = (ky * KERNEL + kx) * params.in_quads * 4u * params.filter_quads + first_quad;
                 for (var i = 0u; i < in_quads; i++) {
                     for (var p = 0u; p < PIXELS; p++) {
                         var v = x[at[p] + i];
@@ -146,10 +116,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                             v = select(vec4f(0.0), v, inside[p]);
                         }
                         for (var q = 0u; q < QUADS; q++) {
-                            acc[p * QUADS + q] = through(v, row + q * QUAD_LANES, acc[p * QUADS + q]);
+                            acc[p * QUADS + q] = through(v, at_weight + q * QUAD_LANES, weight_row, acc[p * QUADS + q]);
                         }
                     }
-                    row += 4u * params.filter_quads;
+                    at_weight += 4u * weight_row;
                 }
             }
         }

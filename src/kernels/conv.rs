@@ -6,9 +6,9 @@ use crate::space::Activation;
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/conv/forward.wgsl`.
-pub static FORWARD: Kernel = kernel!("conv/forward", "quad", "activation", "shortcut");
+pub static FORWARD: Kernel = kernel!("conv/forward", "quad", "activation", "shortcut", "tile");
 /// `shaders/conv/backward_data.wgsl`.
-pub static BACKWARD_DATA: Kernel = kernel!("conv/backward_data", "quad", "shortcut");
+pub static BACKWARD_DATA: Kernel = kernel!("conv/backward_data", "quad", "shortcut", "tile");
 /// `shaders/conv/transpose.wgsl`.
 pub static TRANSPOSE: Kernel = kernel!("conv/transpose");
 /// `shaders/conv/backward_weight.wgsl`.

@@ -2,11 +2,13 @@
 //!
 //! Devices differ in how dear kinds of operations are beside each other and in what a launch costs. So a time there is
 //! `scale of its kind * time here + a constant of every operation`, fitted to whole networks by least squares of the
-//! relative errors. Few networks do not tell the kinds apart for sure: their scales are drawn towards a common one, as
+//! relative errors, in which a network that was measured while something else ran counts for less (Huber's weights,
+//! reweighted some times over; Holland and Welsch 1977). Few networks do not tell the kinds apart for sure: their scales are drawn towards a common one, as
 //! strongly as predicts best what is left out (ridge regression, leave-one-out).
 
 use super::agreement::Agreement;
 use super::least_squares::{dot, inverse};
+use super::stats::Spread;
 use super::table::{Entry, Table};
 use crate::space::{Arch, Operation, OperationKind, Supernet};
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,13 @@ const KINDS: usize = 4;
 const TERMS: usize = KINDS + 1;
 /// How strongly scales are drawn together, as shares of what the networks say; the last leaves one scale.
 const RIDGES: [f64; 8] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 1e3];
+
+/// Rounds in which networks are weighted again.
+const ROUNDS: usize = 10;
+/// Errors of up to so many deviations count in full: of normal errors that wastes one in twenty.
+const HUBER: f64 = 1.345;
+/// Deviation of the errors that is assumed at least.
+const LEAST_DEVIATION: f64 = 1e-3;
 
 /// From the times of one device to those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,34 +89,46 @@ impl Transfer {
         let left_out = |ridge: f64| -> Option<Vec<(f64, f64)>> {
             let pair = |index: usize| {
                 let others: Vec<_> = [&all[..index], &all[index + 1..]].concat();
-                Some((Self::ridge(&others, ridge)?.of(&all[index].0), all[index].1))
+                Some((Self::robust(&others, ridge)?.of(&all[index].0), all[index].1))
             };
             (0..all.len()).map(pair).collect()
         };
-        let error = |pairs: &[(f64, f64)]| -> f64 { pairs.iter().map(|(got, want)| (got / want - 1.0).powi(2)).sum() };
+        let error = |pairs: &[(f64, f64)]| -> f64 { pairs.iter().map(|(got, want)| (got / want - 1.0).abs()).sum() };
         let candidates = RIDGES.iter().filter_map(|ridge| Some((*ridge, left_out(*ridge)?)));
         let (ridge, pairs) = candidates.min_by(|(_, a), (_, b)| error(a).total_cmp(&error(b)))?;
         let plain: Vec<(f64, f64)> = all.iter().map(|(terms, ms)| (terms[..KINDS].iter().sum(), *ms)).collect();
-        let factor = plain.iter().map(|(sum, ms)| ms / sum).sum::<f64>() / plain.len() as f64;
+        let factor = Spread::of(&plain.iter().map(|(sum, ms)| ms / sum).collect::<Vec<_>>()).median;
         let plain: Vec<(f64, f64)> = plain.into_iter().map(|(sum, ms)| (factor * sum, ms)).collect();
-        Some((Self::ridge(&all, ridge)?, [Agreement::of(&pairs), Agreement::of(&plain)]))
+        Some((Self::robust(&all, ridge)?, [Agreement::of(&pairs), Agreement::of(&plain)]))
+    }
+
+    /// The fit in which networks far off count for less. `None` as of `ridge`.
+    fn robust(networks: &[(Terms, f64)], ridge: f64) -> Option<Self> {
+        let mut weights = vec![1.0; networks.len()];
+        for _ in 0..ROUNDS {
+            let fit = Self::ridge(networks, &weights, ridge)?;
+            let errors: Vec<f64> = networks.iter().map(|(terms, ms)| (fit.of(terms) / ms - 1.0).abs()).collect();
+            let deviation = (1.4826 * Spread::of(&errors).median).max(LEAST_DEVIATION);
+            weights = errors.iter().map(|error| (HUBER * deviation / error).min(1.0)).collect();
+        }
+        Self::ridge(networks, &weights, ridge)
     }
 
     /// `None` where the networks have no single solution, or work would cost less than nothing.
-    fn ridge(networks: &[(Terms, f64)], ridge: f64) -> Option<Self> {
+    fn ridge(networks: &[(Terms, f64)], weights: &[f64], ridge: f64) -> Option<Self> {
         let relative = |(terms, ms): &(Terms, f64)| terms.map(|term| term / ms);
-        let sums = networks.iter().map(|(terms, ms)| terms[..KINDS].iter().sum::<f64>() / ms);
         let (mut once, mut twice) = (0.0, 0.0);
-        sums.for_each(|sum| (once, twice) = (once + sum, twice + sum * sum));
-        let common = once / twice;
         let (mut normal, mut right) = ([[0.0; TERMS]; TERMS], [0.0; TERMS]);
-        for network in networks {
+        for (network, weight) in networks.iter().zip(weights) {
             let row = relative(network);
+            let sum = row[..KINDS].iter().sum::<f64>();
+            (once, twice) = (once + weight * sum, twice + weight * sum * sum);
             for (i, a) in row.iter().enumerate() {
-                right[i] += a;
-                row.iter().enumerate().for_each(|(j, b)| normal[i][j] += a * b);
+                right[i] += weight * a;
+                row.iter().enumerate().for_each(|(j, b)| normal[i][j] += weight * a * b);
             }
         }
+        let common = once / twice;
         let mean = (0..KINDS).map(|k| normal[k][k]).sum::<f64>() / KINDS as f64;
         for k in 0..KINDS {
             normal[k][k] += ridge * mean;
@@ -134,7 +155,7 @@ impl Transfer {
     pub fn entry(&self, entry: &Entry) -> Entry {
         let scaled = entry.ms.scaled(self.scales[kind(&entry.operation)]);
         let add = self.per_operation_ms.max(-0.999 * scaled.median);
-        let ms = super::stats::Spread { median: scaled.median + add, p90: scaled.p90 + add, ..scaled };
+        let ms = Spread { median: scaled.median + add, p90: scaled.p90 + add, ..scaled };
         Entry { ms, timestamps: None, ..*entry }
     }
 }
@@ -184,6 +205,21 @@ mod tests {
             assert!(of(&mapped).kendall_tau >= of(&table).kendall_tau);
             assert!(left_out.median_error < 0.02 + noise && plain.median_error > left_out.median_error);
         }
+    }
+
+    #[test]
+    fn networks_that_were_measured_under_load_spoil_nothing() {
+        let net = Space::open("mobile").unwrap().supernet(64, 3, 10);
+        let table = table(&net, here);
+        let networks = measured(&net, 60, 0.02, there);
+        let (known, unknown) = networks.split_at(MOST_NETWORKS as usize);
+        let mut known = known.to_vec();
+        // Every fifth took several times as long.
+        known.iter_mut().step_by(5).enumerate().for_each(|(index, (_, ms))| *ms *= 2.0 + index as f64);
+        let (transfer, _) = Transfer::fit(&table, &net, &known).unwrap();
+        let pair = |(arch, ms): &(Arch, f64)| (transfer.of(&terms(&table, &net, arch).unwrap()), *ms);
+        let agreement = Agreement::of(&unknown.iter().map(pair).collect::<Vec<_>>());
+        assert!(agreement.median_error < 0.03, "{agreement:?}");
     }
 
     #[test]

@@ -313,14 +313,13 @@ fn the_table_of_another_device_is_fitted_to_this_one() {
         };
         Spread::of(&networks.iter().map(of).collect::<Vec<_>>()).median
     };
-    // A busy machine may spoil the times of one fit, not of three.
-    let mut tries = (0..3).map(|index| {
-        let request = request(&scene, &format!("fitted-{index}.json"));
-        let fitted = fit_table(&other, &request, 12, &environment(Stop::default()), &mut ()).unwrap();
-        let here = error(&fitted, &fitted.networks);
-        (here < error(&of_another_device(&built), &fitted.networks) / 2.0).then_some((request, fitted))
-    });
-    let (request, fitted) = tries.find_map(|fit| fit).expect("one of three fits halves the error");
+    let request = request(&scene, "fitted.json");
+    let fitted = fit_table(&other, &request, 12, &environment(Stop::default()), &mut ()).unwrap();
+    let [here, there] = [&fitted, &read_table(&other).unwrap()].map(|table| error(table, &fitted.networks));
+    assert!(
+        there > 2.0 && here < there / 4.0,
+        "the fit is off by a factor of e^{here}, the other device's table by e^{there}"
+    );
     assert_eq!(read_table(&request.out).unwrap(), fitted);
     let about = fitted.fitted.as_ref().expect("it says what it is");
     assert!(about.from.contains("Another Device") && about.networks == 12 && fitted.networks.len() == 12);

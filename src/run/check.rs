@@ -2,13 +2,12 @@
 
 use super::environment::Environment;
 use super::error::RunError;
-use super::events::{Event, Listener, Phase};
+use super::events::Listener;
 use super::ground::Ground;
 use super::table::{TableRequest, build};
 use crate::latency::{Agreement, Correction};
 use crate::space::{Arch, WidthSampler};
 use serde::Serialize;
-use std::cell::OnceCell;
 
 /// The step of the sampler that draws the networks.
 const CHECKED: u64 = 11;
@@ -43,33 +42,16 @@ pub fn check_table(
     let ground = Ground::new(request, environment, listener)?;
     let table = build(&ground, &request.out, environment, listener)?.table;
     let net = &ground.net;
-    let meter = OnceCell::new();
-    let phase = Phase::Check;
-    listener.event(&Event::Begin { phase: phase.clone() });
-    let begun = std::time::Instant::now();
-    let all = f64::from(2 * networks);
-    let mut done = 0.0;
-    let mut measured = |arch: &Arch| -> Result<f64, RunError> {
-        if environment.stop.look() {
-            return Err(RunError::TableStopped { path: request.out.clone(), left: 0 });
-        }
-        let ms = ground.measure(&meter, arch)?;
-        done += 1.0;
-        listener.event(&Event::Progress { done, all });
-        Ok(ms)
-    };
     let correction = table.correction(net);
-    let mut pairs = Vec::new();
     // Another step of the sampler than the table's, which draws others.
     let archs = WidthSampler::uniform(0).draw(net, CHECKED, networks);
-    for arch in &archs {
-        let predicted = table.corrected_ms(&correction, net, arch).expect("the table has every operation of its space");
-        pairs.push([predicted, measured(arch)?, 0.0]);
-    }
-    for (arch, pair) in archs.iter().zip(&mut pairs) {
-        pair[2] = measured(arch)?;
-    }
-    listener.event(&Event::End { phase, seconds: begun.elapsed().as_secs_f64() });
+    // All of them, then all once more.
+    let twice: Vec<&Arch> = archs.iter().chain(&archs).collect();
+    let measured = ground.measure_all(twice.into_iter(), &request.out, environment, listener)?;
+    let (first, second) = measured.split_at(archs.len());
+    let predicted = |arch| table.corrected_ms(&correction, net, arch).expect("the table has all of its space");
+    let pairs: Vec<[f64; 3]> =
+        archs.iter().zip(first).zip(second).map(|((arch, one), other)| [predicted(arch), *one, *other]).collect();
     let of = |one: usize, other: usize| {
         Agreement::of(&pairs.iter().map(|pair| (pair[one], pair[other])).collect::<Vec<_>>())
     };

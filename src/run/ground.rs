@@ -3,7 +3,7 @@
 use super::cost::effort;
 use super::environment::Environment;
 use super::error::RunError;
-use super::events::Listener;
+use super::events::{Event, Listener, Phase};
 use super::table::TableRequest;
 use super::variants;
 use crate::gpu::Gpu;
@@ -12,6 +12,8 @@ use crate::kernels::Tuning;
 use crate::latency::Meter;
 use crate::space::{Arch, Space, Supernet};
 use std::cell::OnceCell;
+use std::path::Path;
+use std::time::Instant;
 
 /// A request's space, as a network on its device.
 pub(super) struct Ground {
@@ -54,6 +56,30 @@ impl Ground {
             }
         };
         Ok(meter.measure(self.deployed(arch)?.program())?.median_ms)
+    }
+
+    /// The latencies of whole networks in ms, in their order, as a phase of its own. `out` is the table's file, which
+    /// what is left to do is told by where somebody wants to stop.
+    pub(super) fn measure_all<'a>(
+        &self,
+        archs: impl ExactSizeIterator<Item = &'a Arch>,
+        out: &Path,
+        environment: &Environment,
+        listener: &mut dyn Listener,
+    ) -> Result<Vec<f64>, RunError> {
+        let phase = Phase::Check;
+        listener.event(&Event::Begin { phase: phase.clone() });
+        let (begun, meter, all) = (Instant::now(), OnceCell::new(), archs.len() as f64);
+        let mut measured = Vec::new();
+        for arch in archs {
+            if environment.stop.look() {
+                return Err(RunError::TableStopped { path: out.to_owned(), left: 0 });
+            }
+            measured.push(self.measure(&meter, arch)?);
+            listener.event(&Event::Progress { done: measured.len() as f64, all });
+        }
+        listener.event(&Event::End { phase, seconds: begun.elapsed().as_secs_f64() });
+        Ok(measured)
     }
 
     fn deployed(&self, arch: &Arch) -> Result<Deployed, RunError> {

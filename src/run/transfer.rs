@@ -2,12 +2,11 @@
 
 use super::environment::Environment;
 use super::error::RunError;
-use super::events::{Event, Listener, Phase};
+use super::events::Listener;
 use super::ground::Ground;
 use super::table::{TableRequest, read_table, write_table};
 use crate::latency::{Fitted, Origin, Table, Transfer, WholeNetwork};
 use crate::space::WidthSampler;
-use std::cell::OnceCell;
 use std::path::Path;
 
 /// The step of the sampler that draws the networks.
@@ -32,17 +31,8 @@ pub fn fit_table(
     if archs.iter().any(|arch| table.network_ms(&ground.net, arch).is_none()) {
         return Err(refuse("does not hold every operation of this space at this size"));
     }
-    listener.event(&Event::Begin { phase: Phase::Check });
-    let begun = std::time::Instant::now();
-    let (meter, mut measured) = (OnceCell::new(), Vec::new());
-    for arch in archs {
-        if environment.stop.look() {
-            return Err(RunError::TableStopped { path: request.out.clone(), left: 0 });
-        }
-        let ms = ground.measure(&meter, &arch)?;
-        measured.push((arch, ms));
-        listener.event(&Event::Progress { done: measured.len() as f64, all: f64::from(networks) });
-    }
+    let ms = ground.measure_all(archs.iter(), &request.out, environment, listener)?;
+    let measured: Vec<_> = archs.into_iter().zip(ms).collect();
     let (transfer, [agreement, plain]) = Transfer::fit(&table, &ground.net, &measured)
         .ok_or_else(|| refuse("cannot be fitted: these networks do not tell the kinds of operations apart"))?;
     let fitted =
@@ -51,6 +41,5 @@ pub fn fit_table(
     let origin = Origin::new(&ground.gpu, &ground.tuning, ground.batch);
     let table = table.transferred(origin, measured.iter().map(whole).collect(), fitted);
     write_table(&request.out, &table, environment)?;
-    listener.event(&Event::End { phase: Phase::Check, seconds: begun.elapsed().as_secs_f64() });
     Ok(table)
 }

@@ -362,7 +362,8 @@ impl Tile {
             row_tile(tuning, conv, out, most).unwrap_or_else(|| usual_tile(tuning, out.pixels(), most));
         let mut tile = Self { pixels, quads, quad_lanes };
         // Halves of a row's segment are segments too: the order of a sum does not change with the images.
-        while tile.pixels.is_multiple_of(2) && tile.groups(lanes, out).iter().product::<u32>() < tuning.conv_groups {
+        let all_groups = |tile: &Self| tile.groups(lanes, out).map(u64::from).iter().product::<u64>();
+        while tile.pixels.is_multiple_of(2) && all_groups(&tile) < u64::from(tuning.conv_groups) {
             tile.pixels /= 2;
         }
         tile

@@ -194,7 +194,7 @@ mod tests {
             }
             assert_eq!(knob.to_string().parse::<Knob>(), Ok(knob));
         }
-        assert!("tile".parse::<Knob>().unwrap_err().contains("conv-tile, weight-rows"));
+        assert!("tile".parse::<Knob>().unwrap_err().contains("conv-tile, quad-lanes"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) static CHECKS: &[Check] = &[
     },
     Check { kernels: &[&conv::TRANSPOSE], run: |setting| transpose(setting, Case::new(SHAPE, Pattern::Different)) },
     Check {
-        kernels: &[&conv::BACKWARD_DATA],
+        kernels: &[&conv::TRANSPOSE, &conv::BACKWARD_DATA],
         run: |setting| {
             backward_data(setting, Case::new(SHAPE, Pattern::Different), Shortcut::None)?;
             backward_data(setting, Case::new(Shape(3, 3, 12, 5, 3, 1), Pattern::SomeNone), Shortcut::Bypass)

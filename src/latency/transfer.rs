@@ -3,8 +3,8 @@
 //! Devices differ in how dear kinds of operations are beside each other and in what a launch costs. So a time there is
 //! `scale of its kind * time here + a constant of every operation`, fitted to whole networks by least squares of the
 //! relative errors, in which a network that was measured while something else ran counts for less (Huber's weights,
-//! reweighted some times over; Holland and Welsch 1977). Few networks do not tell the kinds apart for sure: their scales are drawn towards a common one, as
-//! strongly as predicts best what is left out (ridge regression, leave-one-out).
+//! reweighted some times over; Holland and Welsch 1977). Few networks do not tell the kinds apart for sure: their scales
+//! are drawn towards a common one, as strongly as predicts best what is left out (ridge regression, leave-one-out).
 
 use super::agreement::Agreement;
 use super::least_squares::{dot, inverse};

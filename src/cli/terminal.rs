@@ -1,6 +1,6 @@
 //! Progress and results for people.
 
-use crate::run::{Accuracy, Event, Listener, RunResult};
+use crate::run::{Accuracy, Event, Listener, Phase, RunResult};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -37,6 +37,16 @@ impl Progress {
         }
         if self.terminal { self.bar.println(text) } else { eprintln!("{text}") }
     }
+}
+
+/// Shows the progress of one piece of work, done and all, and what is left of its time.
+pub(super) fn phase<T>(quiet: bool, phase: Phase, work: impl FnOnce(&mut dyn FnMut(f64, f64)) -> T) -> T {
+    let mut progress = Progress::new(quiet);
+    let begun = Instant::now();
+    progress.event(&Event::Begin { phase: phase.clone() });
+    let result = work(&mut |done, all| progress.event(&Event::Progress { done, all }));
+    progress.event(&Event::End { phase, seconds: begun.elapsed().as_secs_f64() });
+    result
 }
 
 impl Listener for Progress {

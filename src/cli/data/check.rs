@@ -1,13 +1,11 @@
 //! `netadapt-data check`: what is in a folder, and what is wrong with it.
 
-use super::super::share::share;
-use super::super::terminal::{Progress, printable};
+use super::super::terminal::{phase, printable};
+use super::Source;
+use crate::data::examine;
 use crate::data::examine::{Counts, Finding, Kind, Report};
-use crate::data::{Options, examine};
-use crate::run::{Event, Listener, Phase, RunError, threads};
+use crate::run::{Phase, RunError, threads};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Instant;
 
 /// Classes that the table shows; the others are counted.
 const CLASSES: usize = 12;
@@ -19,32 +17,25 @@ const MANY_KINDS: usize = 5;
 /// Options of `netadapt-data check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Folder of images or manifest, as `netadapt search` takes it.
-    data: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// Images to hold out of the training images where there is no `val` folder.
     #[arg(long, default_value_t = 1024)]
     holdout: usize,
     /// Seed of the split.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Share of the files that may be no usable images: a search leaves them out, and refuses more.
-    #[arg(long, default_value = "1%", value_parser = share)]
-    max_bad: f64,
     /// Print one JSON object with every finding.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let mut terminal = Progress::new(args.json);
-    let begun = Instant::now();
-    terminal.event(&Event::Begin { phase: Phase::Images });
-    let options = Options { seed: args.seed, holdout: args.holdout, max_bad: args.max_bad };
-    let report = examine(&args.data, &options, threads(), &mut |done, all| {
-        terminal.event(&Event::Progress { done: done as f64, all: all as f64 });
+    let options = args.source.options(args.seed, args.holdout);
+    let report = phase(args.json, Phase::Images, |progress| {
+        let mut shown = |done: usize, all: usize| progress(done as f64, all as f64);
+        examine(&args.source.data, &options, threads(), &mut shown)
     });
-    terminal.event(&Event::End { phase: Phase::Images, seconds: begun.elapsed().as_secs_f64() });
-    drop(terminal);
     if args.json {
         say!("{}", serde_json::to_string(&report)?)
     } else {

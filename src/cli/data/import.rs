@@ -1,6 +1,6 @@
 //! `netadapt-data import`: sets in other programs' forms as folders of images.
 
-use super::super::terminal::{Progress, printable};
+use super::super::terminal::{phase, printable};
 use super::check::print_findings;
 use super::free;
 use super::split::beside;
@@ -9,10 +9,9 @@ use crate::data::import::archive::{self, Caps, Unpacked};
 use crate::data::import::table::{self, Columns};
 use crate::data::import::{self, ImportError, Imported};
 use crate::disk::{SystemDisk, write_whole};
-use crate::run::{Event, Listener, Phase, RunError};
+use crate::run::{Phase, RunError};
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// What to import.
 #[derive(Debug, clap::Subcommand)]
@@ -145,15 +144,10 @@ fn csv(args: Csv) -> anyhow::Result<()> {
 type Unpack = fn(&Path, &Path, Caps, &mut dyn FnMut(f64)) -> Result<Unpacked, ImportError>;
 
 fn unpack(args: &Archive, unpack: Unpack) -> anyhow::Result<()> {
-    let mut terminal = Progress::new(false);
-    let begun = Instant::now();
-    terminal.event(&Event::Begin { phase: Phase::Images });
-    let unpacked = unpack(&args.archive, &args.out, Caps::default(), &mut |done| {
-        terminal.event(&Event::Progress { done, all: 1.0 });
+    let unpacked = phase(false, Phase::Images, |progress| {
+        unpack(&args.archive, &args.out, Caps::default(), &mut |done| progress(done, 1.0))
     });
     let Unpacked { files, bytes, top, findings } = unpacked.map_err(DataError::from).map_err(RunError::from)?;
-    terminal.event(&Event::End { phase: Phase::Images, seconds: begun.elapsed().as_secs_f64() });
-    drop(terminal);
     if !findings.is_empty() {
         print_findings(&findings);
     }

@@ -8,8 +8,14 @@ mod preview;
 mod split;
 mod stats;
 
+use super::share::share;
+use super::terminal::printable;
+use crate::data::{BadFile, Options};
 use clap::{Parser, Subcommand};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Files left out that are named; the others are counted.
+const NAMED: usize = 5;
 
 /// Looks at folders of images.
 #[derive(Debug, Parser)]
@@ -44,6 +50,38 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         Command::Import(command) => import::run(command),
         Command::Split(args) => split::run(args),
         Command::Stats(args) => stats::run(args),
+    }
+}
+
+/// The images that a command looks at.
+#[derive(Debug, clap::Args)]
+struct Source {
+    /// Folder of images or manifest, as `netadapt search` takes it.
+    data: PathBuf,
+    /// Share of the files that may be no usable images: they are left out, and more are refused.
+    #[arg(long, default_value = "1%", value_parser = share)]
+    max_bad: f64,
+}
+
+impl Source {
+    /// How it is opened, where `holdout` images are held out of those to train on.
+    fn options(&self, seed: u64, holdout: usize) -> Options {
+        Options { seed, holdout, max_bad: self.max_bad }
+    }
+}
+
+/// Names the first of the files that were left out, and why they were.
+fn print_left_out(bad: &[BadFile]) {
+    match bad.len() {
+        0 => {}
+        1 => say!("1 file is left out:"),
+        n => say!("{n} files are left out:"),
+    }
+    for BadFile { path, reason, .. } in bad.iter().take(NAMED) {
+        say!("  {}: {}", printable(&path.to_string_lossy()), printable(reason));
+    }
+    if bad.len() > NAMED {
+        say!("  and {} more; netadapt-data check names all", bad.len() - NAMED);
     }
 }
 

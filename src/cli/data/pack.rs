@@ -1,22 +1,17 @@
 //! `netadapt-data pack`: images decoded and resized once.
 
-use super::super::share::share;
-use super::super::terminal::{Progress, printable};
+use super::super::terminal::{phase, printable};
+use super::{Source, print_left_out};
 use crate::data::pack::{Written, pack};
-use crate::data::{BadFile, Options};
-use crate::run::{Event, Listener, Phase, RunError, threads};
+use crate::run::{Phase, RunError, threads};
 use crate::space::Space;
 use std::path::PathBuf;
-use std::time::Instant;
-
-/// Files left out that are named; the others are counted.
-const NAMED: usize = 5;
 
 /// Options of `netadapt-data pack`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Folder of images or manifest, as `netadapt search` takes it.
-    data: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// The pack to write, in the folder of images or above it.
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
@@ -26,9 +21,6 @@ pub(super) struct Args {
     /// Pixels a side, instead of the space's.
     #[arg(long)]
     size: Option<u32>,
-    /// Share of the files that may be no usable images and are left out.
-    #[arg(long, default_value = "1%", value_parser = share)]
-    max_bad: f64,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
@@ -36,22 +28,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         Some(size) => size,
         None => Space::open(&args.preset).map_err(RunError::from)?.size,
     };
-    let options = Options { seed: 0, holdout: 0, max_bad: args.max_bad };
-    let mut terminal = Progress::new(false);
-    let begun = Instant::now();
-    terminal.event(&Event::Begin { phase: Phase::Images });
-    let packed = pack(&args.data, &args.out, size, &options, threads(), &mut |done, all| {
-        terminal.event(&Event::Progress { done: done as f64, all: all as f64 });
+    let options = args.source.options(0, 0);
+    let packed = phase(false, Phase::Images, |progress| {
+        let mut shown = |done: usize, all: usize| progress(done as f64, all as f64);
+        pack(&args.source.data, &args.out, size, &options, threads(), &mut shown)
     });
     let Written { images, format, bytes, bad } = packed.map_err(RunError::from)?;
-    terminal.event(&Event::End { phase: Phase::Images, seconds: begun.elapsed().as_secs_f64() });
-    drop(terminal);
-    for BadFile { path, reason, .. } in bad.iter().take(NAMED) {
-        say!("left out: {}: {}", printable(&path.to_string_lossy()), printable(reason));
-    }
-    if bad.len() > NAMED {
-        say!("and {} more; netadapt-data check names all", bad.len() - NAMED);
-    }
+    print_left_out(&bad);
     let (kind, size) = (if format.channels == 1 { "grey" } else { "colour" }, format.size);
     let path = printable(&args.out.to_string_lossy());
     say!("{images} {kind} images for {size} px, {:.1} MB: {path}", bytes as f64 / 1e6);

@@ -1,12 +1,11 @@
 //! `netadapt-data preview`: a sheet of pictures to look at.
 
 use super::super::search::AugmentArg;
-use super::super::share::share;
 use super::super::terminal::printable;
-use super::free;
 use super::page::{self, Pictures, png};
 use super::stats::survey;
-use crate::data::{self, Format, Options, Preset, detect_channels, preview};
+use super::{Source, free};
+use crate::data::{self, Format, Preset, detect_channels, preview};
 use crate::disk::{SystemDisk, write_whole};
 use crate::run::{RunError, threads};
 use crate::space::Space;
@@ -16,8 +15,8 @@ use std::path::PathBuf;
 /// Options of `netadapt-data preview`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Folder of images or manifest, as `netadapt search` takes it.
-    data: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// The sheet to write, a PNG file; or with `.html` at its end a page, with the numbers of `stats` too.
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
@@ -36,16 +35,13 @@ pub(super) struct Args {
     /// Seed of the split and of the augmentation.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Share of the files that may be no usable images and are left out.
-    #[arg(long, default_value = "1%", value_parser = share)]
-    max_bad: f64,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     free(&args.out)?;
     let space = Space::open(&args.preset).map_err(RunError::from)?;
-    let options = Options { seed: args.seed, holdout: 0, max_bad: args.max_bad };
-    let mut dataset = data::open(&args.data, &options).map_err(RunError::from)?;
+    let options = args.source.options(args.seed, 0);
+    let mut dataset = data::open(&args.source.data, &options).map_err(RunError::from)?;
     let preset = args.augment.flatten().map(AugmentArg::preset);
     let augment = preset.map_or(space.augment, Preset::augment);
     if args.out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("html")) {

@@ -1,18 +1,14 @@
 //! `netadapt-data split`: a split of one's own, written down and not carried out.
 
 use super::super::share::share;
-use super::super::terminal::{Progress, printable};
+use super::super::terminal::{phase, printable};
 use super::check::print_classes;
-use super::free;
-use crate::data::{BadFile, Division, Shares, divide};
+use super::{free, print_left_out};
+use crate::data::{Division, Shares, divide};
 use crate::disk::{SystemDisk, write_whole};
-use crate::run::{Event, Listener, Phase, RunError, threads};
+use crate::run::{Phase, RunError, threads};
 use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
-
-/// Files left out that are named; the others are counted.
-const NAMED: usize = 5;
 
 /// Options of `netadapt-data split`.
 #[derive(Debug, clap::Args)]
@@ -46,17 +42,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         None => beside(&args.data)?,
     };
     free(&out)?;
-    let mut terminal = Progress::new(args.json);
-    let begun = Instant::now();
-    terminal.event(&Event::Begin { phase: Phase::Images });
     let shares = Shares { val: args.val, test: args.test };
-    let division = divide(&args.data, &out, shares, args.seed, threads(), &mut |done, all| {
-        terminal.event(&Event::Progress { done: done as f64, all: all as f64 });
+    let division = phase(args.json, Phase::Images, |progress| {
+        let mut shown = |done: usize, all: usize| progress(done as f64, all as f64);
+        divide(&args.data, &out, shares, args.seed, threads(), &mut shown)
     })
     .map_err(RunError::from)?;
-    terminal.event(&Event::End { phase: Phase::Images, seconds: begun.elapsed().as_secs_f64() });
-    drop(terminal);
-
     let text = serde_json::to_string_pretty(&division.manifest)?;
     write_whole(&SystemDisk, &out, format!("{text}\n").as_bytes())
         .with_context(|| format!("cannot write '{}'", out.display()))?;
@@ -85,18 +76,7 @@ fn print(division: &Division, out: &Path) {
         1 => say!("1 image looks like another one, and is on its side"),
         n => say!("{n} images look like others, and are on their side"),
     }
-    let left_out = &division.left_out;
-    match left_out.len() {
-        0 => {}
-        1 => say!("1 file is left out:"),
-        n => say!("{n} files are left out:"),
-    }
-    for BadFile { path, reason, .. } in left_out.iter().take(NAMED) {
-        say!("  {}: {}", printable(&path.to_string_lossy()), printable(reason));
-    }
-    if left_out.len() > NAMED {
-        say!("  and {} more; netadapt-data check names all", left_out.len() - NAMED);
-    }
+    print_left_out(&division.left_out);
     let path = printable(&out.to_string_lossy());
     say!("{path}: netadapt search takes it in the place of the folder");
 }

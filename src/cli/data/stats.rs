@@ -1,10 +1,9 @@
 //! `netadapt-data stats`: a folder in numbers.
 
-use super::super::share::share;
 use super::super::terminal::printable;
-use super::free;
 use super::page::{self, Pictures};
-use crate::data::{self, Bin, Dataset, Format, Options, Survey, detect_channels};
+use super::{Source, free};
+use crate::data::{self, Bin, Dataset, Format, Survey, detect_channels};
 use crate::run::{RunError, threads};
 use crate::space::Space;
 use std::path::PathBuf;
@@ -15,8 +14,8 @@ const BAR: usize = 40;
 /// Options of `netadapt-data stats`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Folder of images or manifest, as `netadapt search` takes it.
-    data: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// Pixels a side that mean and deviation are taken at.
     #[arg(long, default_value_t = 64)]
     size: u32,
@@ -26,9 +25,6 @@ pub(super) struct Args {
     /// Seed of the split.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Share of the files that may be no usable images and are left out.
-    #[arg(long, default_value = "1%", value_parser = share)]
-    max_bad: f64,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -39,8 +35,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     args.out.as_deref().map(free).transpose()?;
-    let options = Options { seed: args.seed, holdout: args.holdout, max_bad: args.max_bad };
-    let mut dataset = data::open(&args.data, &options).map_err(RunError::from)?;
+    let options = args.source.options(args.seed, args.holdout);
+    let mut dataset = data::open(&args.source.data, &options).map_err(RunError::from)?;
     let survey = survey(&mut dataset, args.size)?;
     if let Some(path) = &args.out {
         let space = Space::open(survey.suggested.preset).map_err(RunError::from)?;

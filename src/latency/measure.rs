@@ -1,6 +1,7 @@
 //! Timing of programs: warm-up, repeats in one submit less an empty submit, medians, and drift
 //! divided out by a reference that runs in turn with what is measured.
 
+use super::awake::Awake;
 use super::error::LatencyError;
 use super::series::{Effort, LEAST_ROUNDS, Series, Verdict, is_warm, outliers, verdict};
 use super::stats::Spread;
@@ -38,8 +39,11 @@ impl Measurement {
     }
 }
 
-/// Seconds that a round of a whole network lasts at least.
-pub const ROUND_SECONDS: f64 = 0.008;
+/// Seconds that a round of a whole network lasts at least: the first run of a submit takes longer than the others, by
+/// more than an empty submit.
+pub const ROUND_SECONDS: f64 = 0.02;
+/// The same of a launch alone.
+pub(super) const LAUNCH_SECONDS: f64 = 0.008;
 /// How often something too noisy is measured before that is an error.
 const TRIES: u32 = 3;
 /// Runs of a warm-up at most.
@@ -53,7 +57,6 @@ pub struct Meter {
     reference: Program,
     repeats: u32,
     reference_ms: f64,
-    empty: Elapsed,
     effort: Effort,
 }
 
@@ -61,10 +64,11 @@ impl Meter {
     /// Warms `reference` up and times it: later measurements are at the device speed of this moment. Each
     /// measurement takes the effort given.
     pub fn new(gpu: &Gpu, reference: Program, effort: Effort) -> Result<(Self, Measurement), LatencyError> {
+        let _awake = Awake::during(gpu);
         let mut meter = Self::resumed(gpu, reference, 0.0, effort)?;
-        let repeats = meter.repeats;
+        let (repeats, empty) = (meter.repeats, empty_elapsed(gpu)?);
         let series = patiently(&effort, |series| {
-            let mine = meter.reference.elapsed(repeats)?.part(meter.empty, repeats);
+            let mine = meter.reference.elapsed(repeats)?.part(empty, repeats);
             series.push_alone(mine.wall);
             series.push_timestamps(mine.wall, mine.device);
             Ok(())
@@ -86,10 +90,10 @@ impl Meter {
 
     /// Goes on with a reference that was timed before: later measurements are at the device speed of then.
     pub fn resumed(gpu: &Gpu, reference: Program, reference_ms: f64, effort: Effort) -> Result<Self, LatencyError> {
-        let empty = empty_elapsed(gpu)?;
+        let _awake = Awake::during(gpu);
         warm_up(&reference)?;
-        let repeats = repeats(&reference, empty.wall, effort.round_seconds)?;
-        Ok(Self { gpu: gpu.clone(), reference, repeats, reference_ms, empty, effort })
+        let repeats = repeats(&reference, empty_elapsed(gpu)?.wall, effort.round_seconds)?;
+        Ok(Self { gpu: gpu.clone(), reference, repeats, reference_ms, effort })
     }
 
     /// Times a network in turn with the reference.
@@ -97,10 +101,12 @@ impl Meter {
     /// # Errors
     /// `LatencyError::Noisy` where several tries in a row do not come to a median that is known.
     pub fn measure(&self, program: &Program) -> Result<Measurement, LatencyError> {
+        let _awake = Awake::during(&self.gpu);
         warm_up(program)?;
-        let repeats = repeats(program, self.empty.wall, self.effort.round_seconds)?;
-        let run =
-            |program: &Program, repeats: u32| Ok::<_, GpuError>(program.elapsed(repeats)?.part(self.empty, repeats));
+        // What a submit costs drifts like all else.
+        let empty = empty_elapsed(&self.gpu)?;
+        let repeats = repeats(program, empty.wall, self.effort.round_seconds)?;
+        let run = |program: &Program, repeats: u32| Ok::<_, GpuError>(program.elapsed(repeats)?.part(empty, repeats));
         let reference = || Ok::<_, GpuError>(run(&self.reference, self.repeats)?.wall);
         let mut before = reference()?;
         let series = patiently(&self.effort, |series| {
@@ -141,6 +147,7 @@ impl Meter {
 /// # Errors
 /// What the device says.
 pub fn alternate(gpu: &Gpu, programs: &[&Program], most_seconds: f64) -> Result<Vec<Measurement>, GpuError> {
+    let _awake = Awake::during(gpu);
     let empty = empty_elapsed(gpu)?.wall;
     let mut repeated = Vec::with_capacity(programs.len());
     for program in programs {
@@ -195,6 +202,7 @@ pub struct LaunchTime {
 /// # Errors
 /// What the device says.
 pub fn launch_times(gpu: &Gpu, program: &Program, rounds: u32) -> Result<Vec<LaunchTime>, GpuError> {
+    let _awake = Awake::during(gpu);
     let empty = empty_elapsed(gpu)?;
     program.seconds(1)?;
     let launches = program.launches().enumerate();
@@ -214,7 +222,7 @@ pub(super) fn alone(
     empty: Elapsed,
 ) -> Result<impl Fn() -> Result<Elapsed, GpuError>, GpuError> {
     let one = (program.launch_seconds(index, 1)? - empty.wall).max(1e-6);
-    let repeats = (ROUND_SECONDS / one).ceil().clamp(1.0, 1024.0) as u32;
+    let repeats = (LAUNCH_SECONDS / one).ceil().clamp(1.0, 1024.0) as u32;
     Ok(move || Ok(program.launch_elapsed(index, repeats)?.part(empty, repeats)))
 }
 
@@ -274,6 +282,11 @@ fn warm_up(program: &Program) -> Result<(), GpuError> {
 
 /// Runs in one submit that make a round of `round_seconds`.
 fn repeats(program: &Program, empty_seconds: f64, round_seconds: f64) -> Result<u32, GpuError> {
-    let one = (program.seconds(4)? - empty_seconds).max(1e-6) / 4.0;
+    let mut four = f64::INFINITY;
+    for _ in 0..3 {
+        // Whatever comes between only makes it longer, and too few repeats would be left.
+        four = four.min(program.seconds(4)?);
+    }
+    let one = (four - empty_seconds).max(1e-6) / 4.0;
     Ok(((round_seconds / one).ceil() as u32).clamp(1, MAX_REPEATS))
 }

@@ -4,6 +4,7 @@
 //! table says is called predicted everywhere.
 
 mod agreement; // predictions beside measurements
+mod awake; // processors that do not sleep meanwhile
 mod device; // what a device can do at most
 mod kernel; // kernels one by one, beside their bounds
 mod layer; // every kernel over shapes of real networks

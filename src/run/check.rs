@@ -11,6 +11,8 @@ use serde::Serialize;
 
 /// The step of the sampler that draws the networks.
 const CHECKED: u64 = 11;
+/// Networks at least, of a quarter of all, that are measured twice.
+const LEAST_REPEATED: usize = 20;
 
 /// What a check came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,12 +22,14 @@ pub struct Check {
     /// Of the predictions.
     #[serde(flatten)]
     pub agreement: Agreement,
-    /// Of a network's first measurement with its second: what no prediction can be better than.
+    /// Of the second measurement of some of them with the first: what no prediction can be better than.
     pub repeat: Agreement,
     /// What the table's own networks show, none of which is among these.
     pub correction: Correction,
-    /// Predicted and measured ms of each, and measured once more.
-    pub pairs: Vec<[f64; 3]>,
+    /// Predicted and measured ms of each.
+    pub pairs: Vec<(f64, f64)>,
+    /// Measured ms of some, again after all of them, and the first time.
+    pub repeats: Vec<(f64, f64)>,
 }
 
 /// Measures `networks` random networks of a space and compares them with what its table predicts; what is missing of
@@ -45,15 +49,20 @@ pub fn check_table(
     let correction = table.correction(net);
     // Another step of the sampler than the table's, which draws others.
     let archs = WidthSampler::uniform(0).draw(net, CHECKED, networks);
-    // All of them, then all once more.
-    let twice: Vec<&Arch> = archs.iter().chain(&archs).collect();
-    let measured = ground.measure_all(twice.into_iter(), &request.out, environment, listener)?;
+    // All of them, then as many again as tell the noise.
+    let again = &archs[..(archs.len() / 4).max(LEAST_REPEATED).min(archs.len())];
+    let all: Vec<&Arch> = archs.iter().chain(again).collect();
+    let measured = ground.measure_all(all.into_iter(), &request.out, environment, listener)?;
     let (first, second) = measured.split_at(archs.len());
     let predicted = |arch| table.corrected_ms(&correction, net, arch).expect("the table has all of its space");
-    let pairs: Vec<[f64; 3]> =
-        archs.iter().zip(first).zip(second).map(|((arch, one), other)| [predicted(arch), *one, *other]).collect();
-    let of = |one: usize, other: usize| {
-        Agreement::of(&pairs.iter().map(|pair| (pair[one], pair[other])).collect::<Vec<_>>())
-    };
-    Ok(Check { networks: pairs.len(), agreement: of(0, 1), repeat: of(2, 1), correction, pairs })
+    let pairs: Vec<_> = archs.iter().map(predicted).zip(first).map(|(ms, measured)| (ms, *measured)).collect();
+    let repeats: Vec<_> = second.iter().zip(first).map(|(second, first)| (*second, *first)).collect();
+    Ok(Check {
+        networks: pairs.len(),
+        agreement: Agreement::of(&pairs),
+        repeat: Agreement::of(&repeats),
+        correction,
+        pairs,
+        repeats,
+    })
 }

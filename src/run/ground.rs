@@ -9,9 +9,9 @@ use super::variants;
 use crate::gpu::Gpu;
 use crate::graph::{Deployed, Graph, Weights, initial_weights, lower};
 use crate::kernels::Tuning;
-use crate::latency::Meter;
+use crate::latency::{Effort, Meter};
 use crate::space::{Arch, Space, Supernet};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::path::Path;
 use std::time::Instant;
 
@@ -25,6 +25,16 @@ pub(super) struct Ground {
     /// The initial network and weights that no training has changed: their values do not matter for the time.
     whole: Graph,
     weights: Weights,
+    /// The initial network's latency, where it was measured before.
+    initial_ms: Cell<Option<f64>>,
+    /// Made when there is something to measure.
+    meter: OnceCell<Meter>,
+}
+
+/// The effort for one of many networks, which are told from each other and not from a budget: half as exactly, which
+/// takes a quarter of the rounds.
+fn among_many(alone: Effort) -> Effort {
+    Effort { seconds: alone.seconds / 2.0, precision: (2.0 * alone.precision).min(alone.tolerance), ..alone }
 }
 
 impl Ground {
@@ -42,20 +52,35 @@ impl Ground {
         let batch = request.batch.unwrap_or(space.search.latency_batch);
         let whole = lower(&net, &net.full());
         let weights = initial_weights(&whole, 0);
-        Ok(Self { space, net, gpu, tuning, batch, whole, weights })
+        let (initial_ms, meter) = (Cell::default(), OnceCell::new());
+        Ok(Self { space, net, gpu, tuning, batch, whole, weights, initial_ms, meter })
     }
 
-    /// The latency of a whole network in ms; `meter` is made at its first use, with the initial network as reference.
-    pub(super) fn measure(&self, meter: &OnceCell<Meter>, arch: &Arch) -> Result<f64, RunError> {
-        let meter = match meter.get() {
+    /// Takes the initial network to have the latency that it had before: what is measured is at the device speed of
+    /// then.
+    pub(super) fn goes_on(&self, initial_ms: f64) {
+        self.initial_ms.set(Some(initial_ms));
+    }
+
+    /// The latency of a whole network in ms, in turn with the initial one: at the device speed at which that was
+    /// measured first.
+    pub(super) fn measure(&self, arch: &Arch) -> Result<f64, RunError> {
+        let full = self.net.full();
+        let meter = match self.meter.get() {
             Some(meter) => meter,
             None => {
-                let reference = self.deployed(&self.net.full())?.into_program();
-                let (made, _) = Meter::new(&self.gpu, reference, effort(&self.space))?;
-                meter.get_or_init(|| made)
+                let (reference, effort) = (self.deployed(&full)?.into_program(), among_many(effort(&self.space)));
+                let made = match self.initial_ms.get() {
+                    Some(ms) => Meter::resumed(&self.gpu, reference, ms, effort)?,
+                    None => Meter::new(&self.gpu, reference, effort)?.0,
+                };
+                self.meter.get_or_init(|| made)
             }
         };
-        Ok(meter.measure(self.deployed(arch)?.program())?.median_ms)
+        match *arch == full {
+            true => Ok(meter.reference_ms()),
+            false => Ok(meter.measure(self.deployed(arch)?.program())?.median_ms),
+        }
     }
 
     /// The latencies of whole networks in ms, in their order, as a phase of its own. `out` is the table's file, which
@@ -69,13 +94,13 @@ impl Ground {
     ) -> Result<Vec<f64>, RunError> {
         let phase = Phase::Check;
         listener.event(&Event::Begin { phase: phase.clone() });
-        let (begun, meter, all) = (Instant::now(), OnceCell::new(), archs.len() as f64);
+        let (begun, all) = (Instant::now(), archs.len() as f64);
         let mut measured = Vec::new();
         for arch in archs {
             if environment.stop.look() {
                 return Err(RunError::TableStopped { path: out.to_owned(), left: 0 });
             }
-            measured.push(self.measure(&meter, arch)?);
+            measured.push(self.measure(arch)?);
             listener.event(&Event::Progress { done: measured.len() as f64, all });
         }
         listener.event(&Event::End { phase, seconds: begun.elapsed().as_secs_f64() });

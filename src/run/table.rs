@@ -12,12 +12,11 @@ use crate::disk::{read_at_most, write_whole};
 use crate::latency::{Entry, Origin, Table, TableBuilder, WholeNetwork};
 use crate::space::WidthSampler;
 use serde::{Deserialize, Serialize};
-use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Whole networks that a table has beside its operations, to correct their sums by.
+/// Whole networks that a table has beside its operations and the initial network, to correct their sums by.
 const WHOLE_NETWORKS: u32 = 10;
 /// Tables and journals larger than this are none.
 const MOST_BYTES: u64 = 64 << 20;
@@ -89,7 +88,12 @@ pub(super) fn build(
 
     listener.event(&Event::Begin { phase: Phase::Table });
     let begun = std::time::Instant::now();
-    let archs = WidthSampler::uniform(0).draw(net, 0, WHOLE_NETWORKS);
+    // The initial one first: the others are measured in turn with it.
+    let mut archs = vec![net.full()];
+    archs.extend(WidthSampler::uniform(0).draw(net, 0, WHOLE_NETWORKS));
+    if let Some(initial) = networks.get(archs[0].values()) {
+        ground.goes_on(initial.ms);
+    }
     let (mut measured, mut done) = (0, 0);
     let may_go_on = |left: usize| match environment.stop.look() {
         true => Err(RunError::TableStopped { path: out.to_owned(), left }),
@@ -110,13 +114,12 @@ pub(super) fn build(
         listener.event(&Event::Progress { done: done as f64, all: (builder.len() + archs.len()) as f64 });
     }
     let mut table = builder.finish();
-    let meter = OnceCell::new();
     for (index, arch) in archs.iter().enumerate() {
         if networks.contains_key(arch.values()) {
             continue;
         }
         may_go_on(archs.len() - index)?;
-        let ms = ground.measure(&meter, arch)?;
+        let ms = ground.measure(arch)?;
         let whole = WholeNetwork { network: arch.values().to_vec(), ms };
         journal.append(&whole)?;
         networks.insert(whole.network.clone(), whole);

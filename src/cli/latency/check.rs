@@ -29,7 +29,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     }
     say!("{} random networks, median errors as shares of what was measured", check.networks);
     say!("{:<28} {:>12} {:>13} {:>12}", "", "within 10 %", "median error", "Kendall tau");
-    for (name, agreement) in [("predicted by the table", check.agreement), ("the same measured again", check.repeat)] {
+    let again = format!("{} of them measured again", check.repeats.len());
+    for (name, agreement) in [("predicted by the table", check.agreement), (&again, check.repeat)] {
         say!(
             "{name:<28} {:>10.1} % {:>11.2} % {:>12.3}",
             agreement.within_10_percent * 100.0,

@@ -22,10 +22,18 @@ pub(super) struct LatencyMeter<'a> {
     stop: &'a Stop,
     weights: Weights,
     initial: Measurement,
-    /// What this run measured of each network, in order.
-    history: RefCell<HashMap<Vec<u32>, Vec<Measurement>>>,
+    /// What this run measured of each network.
+    history: RefCell<HashMap<Vec<u32>, Past>>,
     /// Made when there is something to measure.
     meter: OnceCell<Meter>,
+}
+
+/// What was measured of a network.
+struct Past {
+    /// In order.
+    measured: Vec<Measurement>,
+    /// When the last of it was, or was read back.
+    last: Instant,
 }
 
 impl<'a> LatencyMeter<'a> {
@@ -58,25 +66,25 @@ impl<'a> LatencyMeter<'a> {
         self.measure_after(0.0, arch, predicted_ms)
     }
 
-    /// The latency of a network that was measured just now, some time later.
+    /// The latency of a network that was measured before, some time after that.
     fn again(&self, arch: &Arch, predicted_ms: Option<f64>) -> Result<Measurement, RunError> {
         self.measure_after(self.prepared.space.search.confirm_seconds, arch, predicted_ms)
     }
 
     /// The last two measurements of a network; `None` where it was not measured twice.
     pub(super) fn last_two(&self, arch: &Arch) -> Option<[Measurement; 2]> {
-        self.history.borrow().get(arch.values())?.last_chunk().copied()
+        self.history.borrow().get(arch.values())?.measured.last_chunk().copied()
     }
 
-    /// Waits, unless the measurement is read back, and measures.
+    /// Measures, `seconds` after the last time at the earliest, unless the measurement is read back.
     fn measure_after(&self, seconds: f64, arch: &Arch, predicted_ms: Option<f64>) -> Result<Measurement, RunError> {
         let latency = self.measurements.network(arch.values(), predicted_ms, || {
-            let begun = Instant::now();
+            let last = self.history.borrow().get(arch.values()).map_or_else(Instant::now, |past| past.last);
             loop {
                 if self.stop.look() {
                     return Err(RunError::Stopped { folder: PathBuf::new() });
                 }
-                let left = seconds - begun.elapsed().as_secs_f64();
+                let left = seconds - last.elapsed().as_secs_f64();
                 if left <= 0.0 {
                     break;
                 }
@@ -85,7 +93,11 @@ impl<'a> LatencyMeter<'a> {
             let program = deployed(self.prepared, arch, &self.weights)?;
             Ok(self.meter()?.measure(program.program())?)
         })?;
-        self.history.borrow_mut().entry(arch.values().to_vec()).or_default().push(latency);
+        let mut history = self.history.borrow_mut();
+        let past = history.entry(arch.values().to_vec());
+        let past = past.or_insert_with(|| Past { measured: Vec::new(), last: Instant::now() });
+        past.measured.push(latency);
+        past.last = Instant::now();
         Ok(latency)
     }
 

@@ -59,23 +59,28 @@ impl Strategy for CoordinateDescent {
         let iterate = self.begin(&mut problem)?;
         let initial = iterate.measured;
         let mut standing = Standing { arch: problem.net.full(), iterate, initial };
-        goals.pass(&mut problem, &mut standing)?;
+        goals.pass(&standing);
         let schedule = self.settings.schedule;
         let full = problem.net.full();
         let of_caps = problem.caps.iter().map(|cap| schedule.iterations((cap.count)(&full), &cap.limits));
         let of_all = of_caps.chain([schedule.iterations(initial, problem.budgets)]);
         let ideal = of_all.map(|iterations| iterations.unwrap_or(u32::MAX)).max().unwrap_or(u32::MAX);
         let most = ideal.saturating_add(problem.budgets.len() as u32).saturating_mul(PATIENCE);
-        while let Some((index, budget)) = goals.next() {
-            let Iterate { iteration, measured, .. } = standing.iterate;
-            if iteration >= most {
-                let resource = problem.resource;
-                return Err(SearchError::Unsettled { resource, budget, measured, iterations: iteration });
+        loop {
+            while let Some((index, budget)) = goals.next() {
+                let Iterate { iteration, measured, .. } = standing.iterate;
+                if iteration >= most {
+                    let resource = problem.resource;
+                    return Err(SearchError::Unsettled { resource, budget, measured, iterations: iteration });
+                }
+                standing = self.advance(&mut problem, &choices, &standing, index)?;
+                goals.pass(&standing);
             }
-            standing = self.advance(&mut problem, &choices, &standing, index)?;
-            goals.pass(&mut problem, &mut standing)?;
+            match goals.confirm(&mut problem, &standing)? {
+                Some(over) => standing = over,
+                None => return Ok(Outcome { networks: goals.found() }),
+            }
         }
-        Ok(Outcome { networks: goals.found() })
     }
 }
 
@@ -374,50 +379,71 @@ impl Shrink<'_> {
 
 /// The budgets in the order in which a descent passes them, and what it found for them.
 struct Goals<'a> {
-    /// Index and limit, the largest first.
-    order: Vec<(usize, f64)>,
+    /// The largest first.
+    order: Vec<Goal>,
     caps: &'a [Cap<'a>],
-    found: Vec<(usize, Found)>,
+}
+
+/// One of the budgets.
+struct Goal {
+    /// Its place among those that were given.
+    index: usize,
+    budget: f64,
+    found: Option<Found>,
+    /// Whether what was found keeps it at its second measurement, too.
+    is_confirmed: bool,
 }
 
 impl<'a> Goals<'a> {
     fn new(budgets: &[f64], caps: &'a [Cap<'a>]) -> Self {
-        let mut order: Vec<(usize, f64)> = budgets.iter().copied().enumerate().collect();
+        let goal = |(index, &budget)| Goal { index, budget, found: None, is_confirmed: false };
+        let mut order: Vec<Goal> = budgets.iter().enumerate().map(goal).collect();
         // Where the budgets are one, what is limited beside tells which comes first.
         let limits = |index: usize| caps.iter().map(move |cap| cap.limits[index]);
         order.sort_by(|a, b| {
-            b.1.total_cmp(&a.1).then_with(|| limits(b.0).sum::<f64>().total_cmp(&limits(a.0).sum::<f64>()))
+            b.budget
+                .total_cmp(&a.budget)
+                .then_with(|| limits(b.index).sum::<f64>().total_cmp(&limits(a.index).sum::<f64>()))
         });
-        Self { order, caps, found: Vec::with_capacity(budgets.len()) }
+        Self { order, caps }
     }
 
     /// The budget that the descent is on its way to.
     fn next(&self) -> Option<(usize, f64)> {
-        self.order.get(self.found.len()).copied()
+        self.order.iter().find(|goal| goal.found.is_none()).map(|goal| (goal.index, goal.budget))
     }
 
-    /// Notes the budgets that this network is the first to meet, and to keep when it is measured once more. Where it
-    /// does not, the later value is the one to go on from.
-    fn pass(&mut self, problem: &mut Problem<'_>, at: &mut Standing) -> Result<(), SearchError> {
-        while let Some(&(index, budget)) = self.order.get(self.found.len()) {
-            let holds = self.caps.iter().all(|cap| cap.ceiling(index).holds(&at.arch));
-            if at.iterate.measured > budget || !holds {
+    /// Notes the budgets that this network is the first to meet.
+    fn pass(&mut self, at: &Standing) {
+        for goal in self.order.iter_mut().filter(|goal| goal.found.is_none()) {
+            let holds = self.caps.iter().all(|cap| cap.ceiling(goal.index).holds(&at.arch));
+            if at.iterate.measured > goal.budget || !holds {
                 break;
             }
-            if let Some(now) = problem.confirm(&at.iterate, &at.arch, budget)? {
-                at.iterate.correction *= now / at.iterate.measured;
-                at.iterate.measured = now;
-                break;
-            }
-            let found = Found { budget, arch: at.arch.clone(), iterate: at.iterate.clone() };
-            self.found.push((index, found));
+            goal.found = Some(Found { budget: goal.budget, arch: at.arch.clone(), iterate: at.iterate.clone() });
         }
-        Ok(())
+    }
+
+    /// Measures once more what was found. All of it after the descent, so that one wait does for all. Where a budget is
+    /// not kept then, that network and its later value are what to go on from, after the last of the iterations.
+    fn confirm(&mut self, problem: &mut Problem<'_>, last: &Standing) -> Result<Option<Standing>, SearchError> {
+        for goal in self.order.iter_mut().filter(|goal| !goal.is_confirmed) {
+            let found = goal.found.as_ref().expect("a descent ends when all are found");
+            if let Some(now) = problem.confirm(&found.iterate, &found.arch, goal.budget)? {
+                let Found { arch, mut iterate, .. } = goal.found.take().expect("it is there");
+                iterate.correction *= now / iterate.measured;
+                iterate.measured = now;
+                iterate.iteration = last.iterate.iteration;
+                return Ok(Some(Standing { arch, iterate, initial: last.initial }));
+            }
+            goal.is_confirmed = true;
+        }
+        Ok(None)
     }
 
     /// In the order in which the budgets were given.
     fn found(mut self) -> Vec<Found> {
-        self.found.sort_by_key(|(index, _)| *index);
-        self.found.into_iter().map(|(_, found)| found).collect()
+        self.order.sort_by_key(|goal| goal.index);
+        self.order.into_iter().filter_map(|goal| goal.found).collect()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each is the median of some rounds, each round long enough for the clock.
 
-use super::measure::{LAUNCH_SECONDS, empty_elapsed, median};
+use super::measure::{LAUNCH_SECONDS, empty_submits, least, median};
 use super::native;
 use super::stats::Spread;
 use crate::gpu::{Adapter, Buf, Elapsed, Gpu, GpuError, Program, Recording};
@@ -77,7 +77,8 @@ const LAUNCHES: u32 = 256;
 /// # Errors
 /// What the device says.
 pub fn device(gpu: &Gpu, tuning: &Tuning) -> Result<Device, GpuError> {
-    let empty = empty_elapsed(gpu)?;
+    let submits = empty_submits(gpu)?;
+    let empty = least(&submits);
     let probes = Probes { gpu, empty };
     let software = gpu.adapter().is_software();
     // Enough workgroups for every core of a large GPU; a processor has few and runs each for long.
@@ -119,7 +120,7 @@ pub fn device(gpu: &Gpu, tuning: &Tuning) -> Result<Device, GpuError> {
         buffer_copy_gbs: 2.0 * copy_bytes as f64 / buffer_copy / 1e9,
         workgroup_gbs: workgroup.wall,
         dispatch_us,
-        submit_us: empty.wall * 1e6,
+        submit_us: median(&submits).wall * 1e6,
         processor,
     })
 }

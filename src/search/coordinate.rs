@@ -67,7 +67,7 @@ impl Strategy for CoordinateDescent {
         let ideal = of_all.map(|iterations| iterations.unwrap_or(u32::MAX)).max().unwrap_or(u32::MAX);
         let most = ideal.saturating_add(problem.budgets.len() as u32).saturating_mul(PATIENCE);
         loop {
-            while let Some((index, budget)) = goals.next() {
+            while let Some((index, budget)) = goals.next(&mut standing) {
                 let Iterate { iteration, measured, .. } = standing.iterate;
                 if iteration >= most {
                     let resource = problem.resource;
@@ -76,9 +76,8 @@ impl Strategy for CoordinateDescent {
                 standing = self.advance(&mut problem, &choices, &standing, index)?;
                 goals.pass(&standing);
             }
-            match goals.confirm(&mut problem, &standing)? {
-                Some(over) => standing = over,
-                None => return Ok(Outcome { networks: goals.found() }),
+            if goals.confirm(&mut problem)? {
+                return Ok(Outcome { networks: goals.found() });
             }
         }
     }
@@ -392,11 +391,13 @@ struct Goal {
     found: Option<Found>,
     /// Whether what was found keeps it at its second measurement, too.
     is_confirmed: bool,
+    /// What had been found and does not: the network to go on from.
+    over: Option<(Arch, Iterate)>,
 }
 
 impl<'a> Goals<'a> {
     fn new(budgets: &[f64], caps: &'a [Cap<'a>]) -> Self {
-        let goal = |(index, &budget)| Goal { index, budget, found: None, is_confirmed: false };
+        let goal = |(index, &budget)| Goal { index, budget, found: None, is_confirmed: false, over: None };
         let mut order: Vec<Goal> = budgets.iter().enumerate().map(goal).collect();
         // Where the budgets are one, what is limited beside tells which comes first.
         let limits = |index: usize| caps.iter().map(move |cap| cap.limits[index]);
@@ -408,9 +409,15 @@ impl<'a> Goals<'a> {
         Self { order, caps }
     }
 
-    /// The budget that the descent is on its way to.
-    fn next(&self) -> Option<(usize, f64)> {
-        self.order.iter().find(|goal| goal.found.is_none()).map(|goal| (goal.index, goal.budget))
+    /// The budget that the descent is on its way to. Where something was found for it that is over it, the descent
+    /// stands there from then on; its iterations are numbered on.
+    fn next(&mut self, at: &mut Standing) -> Option<(usize, f64)> {
+        let goal = self.order.iter_mut().find(|goal| goal.found.is_none())?;
+        if let Some((arch, iterate)) = goal.over.take() {
+            let iteration = at.iterate.iteration;
+            *at = Standing { arch, iterate: Iterate { iteration, ..iterate }, initial: at.initial };
+        }
+        Some((goal.index, goal.budget))
     }
 
     /// Notes the budgets that this network is the first to meet.
@@ -424,21 +431,19 @@ impl<'a> Goals<'a> {
         }
     }
 
-    /// Measures once more what was found. All of it after the descent, so that one wait does for all. Where a budget is
-    /// not kept then, that network and its later value are what to go on from, after the last of the iterations.
-    fn confirm(&mut self, problem: &mut Problem<'_>, last: &Standing) -> Result<Option<Standing>, SearchError> {
+    /// Measures once more what was found, all of it after the descent, so that one wait does for all. Whether every
+    /// budget is kept; where one is not, the later value is the one to go on from.
+    fn confirm(&mut self, problem: &mut Problem<'_>) -> Result<bool, SearchError> {
         for goal in self.order.iter_mut().filter(|goal| !goal.is_confirmed) {
-            let found = goal.found.as_ref().expect("a descent ends when all are found");
-            if let Some(now) = problem.confirm(&found.iterate, &found.arch, goal.budget)? {
-                let Found { arch, mut iterate, .. } = goal.found.take().expect("it is there");
-                iterate.correction *= now / iterate.measured;
-                iterate.measured = now;
-                iterate.iteration = last.iterate.iteration;
-                return Ok(Some(Standing { arch, iterate, initial: last.initial }));
-            }
-            goal.is_confirmed = true;
+            let Found { arch, iterate, .. } = goal.found.as_ref().expect("a descent ends when all are found");
+            goal.over = problem.confirm(iterate, arch, goal.budget)?.map(|now| {
+                let correction = iterate.correction * now / iterate.measured;
+                (arch.clone(), Iterate { measured: now, correction, ..iterate.clone() })
+            });
+            goal.is_confirmed = goal.over.is_none();
+            goal.found = goal.found.take().filter(|_| goal.is_confirmed);
         }
-        Ok(None)
+        Ok(self.order.iter().all(|goal| goal.is_confirmed))
     }
 
     /// In the order in which the budgets were given.

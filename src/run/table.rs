@@ -91,8 +91,10 @@ pub(super) fn build(
     // The initial one first: the others are measured in turn with it.
     let mut archs = vec![net.full()];
     archs.extend(WidthSampler::uniform(0).draw(net, 0, WHOLE_NETWORKS));
-    if let Some(initial) = networks.get(archs[0].values()) {
-        ground.goes_on(initial.ms);
+    match networks.get(archs[0].values()) {
+        Some(initial) => ground.goes_on(initial.ms),
+        // Whatever they were measured in turn with is not known.
+        None => networks.clear(),
     }
     let (mut measured, mut done) = (0, 0);
     let may_go_on = |left: usize| match environment.stop.look() {

@@ -414,8 +414,8 @@ impl<'a> Goals<'a> {
     fn next(&mut self, at: &mut Standing) -> Option<(usize, f64)> {
         let goal = self.order.iter_mut().find(|goal| goal.found.is_none())?;
         if let Some((arch, iterate)) = goal.over.take() {
-            let iteration = at.iterate.iteration;
-            *at = Standing { arch, iterate: Iterate { iteration, ..iterate }, initial: at.initial };
+            at.arch = arch;
+            at.iterate = Iterate { iteration: at.iterate.iteration, ..iterate };
         }
         Some((goal.index, goal.budget))
     }
@@ -441,7 +441,9 @@ impl<'a> Goals<'a> {
                 (arch.clone(), Iterate { measured: now, correction, ..iterate.clone() })
             });
             goal.is_confirmed = goal.over.is_none();
-            goal.found = goal.found.take().filter(|_| goal.is_confirmed);
+            if !goal.is_confirmed {
+                goal.found = None;
+            }
         }
         Ok(self.order.iter().all(|goal| goal.is_confirmed))
     }

@@ -1,10 +1,10 @@
 //! `netadapt-data check`: what is in a folder, and what is wrong with it.
 
-use super::super::terminal::{phase, printable};
-use super::Source;
+use super::super::terminal::printable;
+use super::{Source, counted};
 use crate::data::examine;
 use crate::data::examine::{Counts, Finding, Kind, Report};
-use crate::run::{Phase, RunError, threads};
+use crate::run::{RunError, threads};
 use std::collections::BTreeMap;
 
 /// Classes that the table shows; the others are counted.
@@ -32,10 +32,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let options = args.source.options(args.seed, args.holdout);
-    let report = phase(args.json, Phase::Images, |progress| {
-        let mut shown = |done: usize, all: usize| progress(done as f64, all as f64);
-        examine(&args.source.data, &options, threads(), &mut shown)
-    });
+    let report = counted(args.json, |progress| examine(&args.source.data, &options, threads(), progress));
     if args.json {
         say!("{}", serde_json::to_string(&report)?)
     } else {

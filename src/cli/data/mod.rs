@@ -9,8 +9,9 @@ mod split;
 mod stats;
 
 use super::share::share;
-use super::terminal::printable;
+use super::terminal::{phase, printable};
 use crate::data::{BadFile, Options};
+use crate::run::Phase;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 
@@ -68,6 +69,11 @@ impl Source {
     fn options(&self, seed: u64, holdout: usize) -> Options {
         Options { seed, holdout, max_bad: self.max_bad }
     }
+}
+
+/// Shows the progress of work on files, done and all of them.
+fn counted<T>(quiet: bool, work: impl FnOnce(&mut dyn FnMut(usize, usize)) -> T) -> T {
+    phase(quiet, Phase::Images, |progress| work(&mut |done, all| progress(done as f64, all as f64)))
 }
 
 /// Names the first of the files that were left out, and why they were.

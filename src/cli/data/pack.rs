@@ -1,9 +1,9 @@
 //! `netadapt-data pack`: images decoded and resized once.
 
-use super::super::terminal::{phase, printable};
-use super::{Source, print_left_out};
+use super::super::terminal::printable;
+use super::{Source, counted, print_left_out};
 use crate::data::pack::{Written, pack};
-use crate::run::{Phase, RunError, threads};
+use crate::run::{RunError, threads};
 use crate::space::Space;
 use std::path::PathBuf;
 
@@ -29,10 +29,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         None => Space::open(&args.preset).map_err(RunError::from)?.size,
     };
     let options = args.source.options(0, 0);
-    let packed = phase(false, Phase::Images, |progress| {
-        let mut shown = |done: usize, all: usize| progress(done as f64, all as f64);
-        pack(&args.source.data, &args.out, size, &options, threads(), &mut shown)
-    });
+    let packed = counted(false, |progress| pack(&args.source.data, &args.out, size, &options, threads(), progress));
     let Written { images, format, bytes, bad } = packed.map_err(RunError::from)?;
     print_left_out(&bad);
     let (kind, size) = (if format.channels == 1 { "grey" } else { "colour" }, format.size);

@@ -1,12 +1,12 @@
 //! `netadapt-data split`: a split of one's own, written down and not carried out.
 
 use super::super::share::share;
-use super::super::terminal::{phase, printable};
+use super::super::terminal::printable;
 use super::check::print_classes;
-use super::{free, print_left_out};
+use super::{counted, free, print_left_out};
 use crate::data::{Division, Shares, divide};
 use crate::disk::{SystemDisk, write_whole};
-use crate::run::{Phase, RunError, threads};
+use crate::run::{RunError, threads};
 use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};
 
@@ -43,11 +43,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     };
     free(&out)?;
     let shares = Shares { val: args.val, test: args.test };
-    let division = phase(args.json, Phase::Images, |progress| {
-        let mut shown = |done: usize, all: usize| progress(done as f64, all as f64);
-        divide(&args.data, &out, shares, args.seed, threads(), &mut shown)
-    })
-    .map_err(RunError::from)?;
+    let division = counted(args.json, |progress| divide(&args.data, &out, shares, args.seed, threads(), progress))
+        .map_err(RunError::from)?;
     let text = serde_json::to_string_pretty(&division.manifest)?;
     write_whole(&SystemDisk, &out, format!("{text}\n").as_bytes())
         .with_context(|| format!("cannot write '{}'", out.display()))?;

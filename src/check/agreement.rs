@@ -26,7 +26,12 @@ impl Tolerance {
     /// `sqrt(length)`, the errors `length * eps / 2` together, however small the result. Both are
     /// taken four times, which covers rounded products, another order and the largest of many results.
     pub fn sum(length: usize) -> Self {
-        let (length, eps) = (length.max(1) as f64, f64::from(f32::EPSILON));
+        Self::sum_in(f64::from(f32::EPSILON), length)
+    }
+
+    /// The same in numbers whose least above 1 is `1 + eps`.
+    pub fn sum_in(eps: f64, length: usize) -> Self {
+        let length = length.max(1) as f64;
         Self { abs: 2.0 * length * eps, rel: 2.0 * length.sqrt() * eps }
     }
 

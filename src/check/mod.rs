@@ -70,8 +70,8 @@ impl Check {
     }
 }
 
-/// Cases that together run every kernel of `kernels::ALL`, a fraction of a second each.
-pub fn checks() -> impl Iterator<Item = &'static Check> {
+/// Cases that together run every kernel of `kernels::ALL` that the device can run, a fraction of a second each.
+pub fn checks(gpu: &Gpu) -> impl Iterator<Item = &'static Check> {
     let families = [
         conv::CHECKS,
         depthwise::CHECKS,
@@ -83,7 +83,7 @@ pub fn checks() -> impl Iterator<Item = &'static Check> {
         optimizer::CHECKS,
         probe::CHECKS,
     ];
-    families.into_iter().flatten()
+    families.into_iter().flatten().filter(|check| check.kernels.iter().all(|kernel| gpu.runs(kernel)))
 }
 
 /// Runs launches once.

@@ -9,6 +9,7 @@ use crate::reference::{self, Array};
 
 pub(super) static CHECKS: &[Check] = &[
     Check { kernels: &[&probe::MULTIPLY_ADD], run: |setting| multiply_add(setting, 3) },
+    Check { kernels: &[&probe::MULTIPLY_ADD_F16], run: |setting| multiply_add_f16(setting, 3) },
     Check { kernels: &[&probe::COPY], run: |setting| copy(setting, 5, 3) },
     Check { kernels: &[&probe::EXCHANGE], run: |setting| exchange(setting, 4) },
     Check { kernels: &[&probe::SENTINEL], run: |setting| sentinel(setting, 77) },
@@ -41,6 +42,18 @@ pub fn multiply_add(setting: Setting, groups: usize) -> Outcome {
     let rounds = 9;
     let tolerance = Tolerance::sum(rounds).scaled(8.0 * 8.0);
     let record = |rec: &mut Recording, lanes, x: &Buf, y: &Buf| probe::multiply_add(rec, lanes, rounds as u32, x, y);
+    case(setting, groups, tolerance, record, |x| reference::probe::multiply_add(rounds, x))
+}
+
+/// The same in f16.
+///
+/// # Errors
+/// As for all cases; `GpuError::NoF16` where the device does not have it.
+pub fn multiply_add_f16(setting: Setting, groups: usize) -> Outcome {
+    let rounds = 9;
+    let tolerance = Tolerance::sum_in(f64::from(half::f16::EPSILON), rounds).scaled(8.0 * 8.0);
+    let record =
+        |rec: &mut Recording, lanes, x: &Buf, y: &Buf| probe::multiply_add_f16(rec, lanes, rounds as u32, x, y);
     case(setting, groups, tolerance, record, |x| reference::probe::multiply_add(rounds, x))
 }
 

@@ -75,6 +75,9 @@ fn print(report: &Report) {
     let wrong = kernels.wrong.len();
     let outcome = if wrong == 0 { "all as their references".into() } else { format!("{wrong} checks failed") };
     line("kernels", format!("{} of them, {outcome}, in {:.1} s", kernels.kernels, kernels.seconds));
+    if !kernels.left_out.is_empty() {
+        say!("  without {}: the device has no f16", kernels.left_out.join(", "));
+    }
     for wrong in &kernels.wrong {
         say!("  {}: {}", wrong.kernels.join(", "), wrong.problem);
     }

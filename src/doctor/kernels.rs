@@ -9,8 +9,10 @@ use std::time::Instant;
 /// What the kernels came to.
 #[derive(Clone, Debug, Serialize)]
 pub struct KernelReport {
-    /// Kernels that were run: all there are.
+    /// Kernels that were run.
     pub kernels: usize,
+    /// Kernels that were not: they compute in f16, which the device does not have.
+    pub left_out: Vec<&'static str>,
     /// Seconds that it took, compilation included.
     pub seconds: f64,
     /// Those that are not what they should be.
@@ -33,7 +35,7 @@ pub struct WrongKernels {
 pub(super) fn examine(gpu: &Gpu, tuning: Tuning) -> Result<KernelReport, GpuError> {
     let start = Instant::now();
     let mut wrong = Vec::new();
-    for check in check::checks() {
+    for check in check::checks(gpu) {
         match check.run(Setting { gpu, tuning }) {
             Ok(()) => {}
             Err(Fault::Gpu(
@@ -47,5 +49,7 @@ pub(super) fn examine(gpu: &Gpu, tuning: Tuning) -> Result<KernelReport, GpuErro
             }
         }
     }
-    Ok(KernelReport { kernels: kernels::ALL.len(), seconds: start.elapsed().as_secs_f64(), wrong })
+    let left_out: Vec<_> = kernels::ALL.iter().filter(|kernel| !gpu.runs(kernel)).map(|kernel| kernel.name).collect();
+    let kernels = kernels::ALL.len() - left_out.len();
+    Ok(KernelReport { kernels, left_out, seconds: start.elapsed().as_secs_f64(), wrong })
 }

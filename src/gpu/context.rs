@@ -155,7 +155,8 @@ impl Gpu {
                 .ok_or(GpuError::NoAdapter { reason: "no Vulkan, Metal or DX12 adapter was found".into() })?,
         };
         let limits = if options.portable { wgpu::Limits::defaults() } else { adapter.limits() };
-        let optional = if options.portable { wgpu::Features::empty() } else { wgpu::Features::TIMESTAMP_QUERY };
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+        let optional = if options.portable { wgpu::Features::empty() } else { wanted };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("netadapt"),
             required_features: adapter.features() & optional,
@@ -221,6 +222,11 @@ impl Gpu {
             lanes: limits.max_compute_invocations_per_workgroup,
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
         }
+    }
+
+    /// Whether the device has what the kernel's text asks for.
+    pub fn runs(&self, kernel: &Kernel) -> bool {
+        !kernel.needs_f16() || self.device().features().contains(wgpu::Features::SHADER_F16)
     }
 
     pub(super) fn pipelines(&self) -> &PipelineCache {

@@ -79,6 +79,14 @@ pub enum GpuError {
         /// naga's message with the source line.
         problem: String,
     },
+    /// A kernel of 16-bit floats on a device without.
+    #[error("{kernel} computes in f16, which {adapter} does not have")]
+    NoF16 {
+        /// The kernel's name.
+        kernel: String,
+        /// The adapter, with its driver.
+        adapter: String,
+    },
     /// The device reported an error.
     #[error("the device failed: {reason}")]
     Device {

@@ -20,6 +20,11 @@ impl Kernel {
     pub fn source(&self) -> String {
         self.parts.join("\n")
     }
+
+    /// Whether its text asks for 16-bit floats, which not every device has.
+    pub fn needs_f16(&self) -> bool {
+        self.parts[0].starts_with("enable f16;")
+    }
 }
 
 /// Values of a kernel's overrides.
@@ -99,6 +104,9 @@ impl PipelineCache {
         let mut modules = self.modules.lock().expect("no holder of this lock panics");
         if let Some(module) = modules.get(kernel.name) {
             return Ok(Arc::clone(module));
+        }
+        if !gpu.runs(kernel) {
+            return Err(GpuError::NoF16 { kernel: kernel.name.into(), adapter: gpu.adapter().to_string() });
         }
         let reflection = Reflection::of(kernel)?;
         let descriptor = wgpu::ShaderModuleDescriptor {

@@ -61,6 +61,7 @@ pub static ALL: &[&Kernel] = &[
     &optimizer::SGD,
     &optimizer::ADAMW,
     &probe::MULTIPLY_ADD,
+    &probe::MULTIPLY_ADD_F16,
     &probe::COPY,
     &probe::EXCHANGE,
     &probe::SENTINEL,

@@ -6,6 +6,8 @@ use bytemuck::bytes_of;
 
 /// `shaders/probe/multiply_add.wgsl`.
 pub static MULTIPLY_ADD: Kernel = kernel!("probe/multiply_add");
+/// `shaders/probe/multiply_add_f16.wgsl`, for devices with f16.
+pub static MULTIPLY_ADD_F16: Kernel = kernel!("probe/multiply_add_f16");
 /// `shaders/probe/copy.wgsl`.
 pub static COPY: Kernel = kernel!("probe/copy");
 /// `shaders/probe/exchange.wgsl`.
@@ -18,15 +20,24 @@ const CHAINS: u64 = 8;
 
 /// Appends `rounds` multiply-adds in each of eight chains a quad, from `x` (lanes) to `y` (lanes).
 pub fn multiply_add(rec: &mut Recording, lanes: u32, rounds: u32, x: &Buf, y: &Buf) {
+    rec.push(chains(&MULTIPLY_ADD, lanes, rounds, [x, y]));
+}
+
+/// The same multiply-adds in f16; `x` and `y` hold f32.
+pub fn multiply_add_f16(rec: &mut Recording, lanes: u32, rounds: u32, x: &Buf, y: &Buf) {
+    rec.push(chains(&MULTIPLY_ADD_F16, lanes, rounds, [x, y]));
+}
+
+fn chains(kernel: &'static Kernel, lanes: u32, rounds: u32, [x, y]: [&Buf; 2]) -> Launch {
     let quads = x.bytes() / 16;
-    rec.push(launch(
-        &MULTIPLY_ADD,
+    launch(
+        kernel,
         lanes,
         rounds,
         [x, y],
         [quads.div_ceil(lanes.into()) as u32, 1, 1],
         Work { flops: quads * 4 * CHAINS * u64::from(rounds) * 2, bytes: 2 * x.bytes() },
-    ));
+    )
 }
 
 /// Appends a copy of `x` to `y`; an invocation copies `per_lane` quads.

@@ -16,7 +16,9 @@ pub struct Device {
     pub adapter: Adapter,
     /// Multiply-adds of f32 in WGSL, each two operations.
     pub fma_gflops: f64,
-    /// The same in a native loop on all threads of this machine, where the adapter is its processor.
+    /// The same of f16, where the device has it.
+    pub fma_f16_gflops: Option<f64>,
+    /// The same of f32 in a native loop on all threads of this machine, where the adapter is its processor.
     pub native_fma_gflops: Option<f64>,
     /// Bytes read and written by a kernel that copies.
     pub copy_gbs: f64,
@@ -94,6 +96,13 @@ pub fn device(gpu: &Gpu, tuning: &Tuning) -> Result<Device, GpuError> {
     let mut rec = Recording::new();
     probe::multiply_add(&mut rec, lanes, PROBE_ROUNDS, &x, &y);
     let fma = probes.rate(rec, |work| work.flops)?;
+    let f16 = if gpu.runs(&probe::MULTIPLY_ADD_F16) {
+        let mut rec = Recording::new();
+        probe::multiply_add_f16(&mut rec, lanes, PROBE_ROUNDS, &x, &y);
+        Some(probes.rate(rec, |work| work.flops)?.wall)
+    } else {
+        None
+    };
     let mut rec = Recording::new();
     probe::exchange(&mut rec, lanes, PROBE_ROUNDS / 8, &x, &y);
     let workgroup = probes.rate(rec, |work| work.bytes)?;
@@ -115,6 +124,7 @@ pub fn device(gpu: &Gpu, tuning: &Tuning) -> Result<Device, GpuError> {
     Ok(Device {
         adapter: gpu.adapter().clone(),
         fma_gflops: fma.wall,
+        fma_f16_gflops: f16,
         native_fma_gflops: native.map(|native| native.gflops),
         copy_gbs: copy.wall,
         buffer_copy_gbs: 2.0 * copy_bytes as f64 / buffer_copy / 1e9,

@@ -290,6 +290,9 @@ impl Recorder<'_> {
                 let [x, y] = [self.filled("x", 1 << 16)?, self.room(1 << 16)?];
                 let [large_x, large_y] = [self.filled("x", 3 << 20)?, self.room(3 << 20)?];
                 probe::multiply_add(&mut self.rec, lanes, 64, &x, &y);
+                if self.gpu.runs(&probe::MULTIPLY_ADD_F16) {
+                    probe::multiply_add_f16(&mut self.rec, lanes, 64, &x, &y);
+                }
                 probe::copy(&mut self.rec, lanes, self.tuning.pixels, &large_x, &large_y);
                 probe::exchange(&mut self.rec, lanes, 8, &x, &y);
                 probe::sentinel(&mut self.rec, 1, &y);

@@ -93,7 +93,7 @@ fn is_fatal(error: &GpuError) -> bool {
 /// Where a kernel that the knob affects differs from its reference with these tile sizes.
 fn fault(gpu: &Gpu, knob: Knob, tuning: &Tuning) -> Result<Option<String>, GpuError> {
     let affected = |check: &&check::Check| check.kernels.iter().any(|kernel| knob.affects(kernel.name));
-    for check in check::checks().filter(affected) {
+    for check in check::checks(gpu).filter(affected) {
         match check.run(Setting { gpu, tuning: *tuning }) {
             Ok(()) => {}
             Err(Fault::Gpu(error)) if is_fatal(&error) => return Err(error),

@@ -16,9 +16,10 @@ fn parse(kernel: &Kernel) -> Module {
         .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&source)))
 }
 
-/// Nothing beyond the core of WGSL is allowed.
+/// Nothing beyond the core of WGSL is allowed, but for f16 where the text asks for it.
 fn validate(kernel: &Kernel, module: &Module) -> ModuleInfo {
-    Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let f16 = if kernel.needs_f16() { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
+    Validator::new(ValidationFlags::all(), f16)
         .validate(module)
         .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&kernel.source())))
 }

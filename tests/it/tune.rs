@@ -23,7 +23,9 @@ fn every_candidate_computes_what_the_references_do() {
     for (setting, start) in starts {
         for knob in Knob::ALL {
             for tuning in knob.candidates(&start) {
-                for check in checks().filter(|check| check.kernels.iter().any(|kernel| knob.affects(kernel.name))) {
+                for check in
+                    checks(setting).filter(|check| check.kernels.iter().any(|kernel| knob.affects(kernel.name)))
+                {
                     let name = format!("{knob} {}, {}", knob.value(&tuning), check.kernels[0].name);
                     faults.add(&name, check.run(Setting { gpu: setting, tuning }));
                 }

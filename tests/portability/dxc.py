@@ -11,7 +11,7 @@ from ctypes import POINTER, byref, c_int32, c_size_t, c_uint32, c_void_p, c_wcha
 COMPILER = uuid.UUID("73e22d93-e6ce-47f3-b5bf-f0664f39c1b0")
 ICOMPILER3 = uuid.UUID("228b4687-5a6a-4730-900c-9702b2203f54")
 IRESULT = uuid.UUID("58346cda-dde7-4497-9461-6f87af5e0659")
-ARGUMENTS = ["-T", "cs_6_2", "-E", "main", "-HV", "2018"]
+ARGUMENTS = ["-T", "cs_6_2", "-E", "main", "-HV", "2018", "-enable-16bit-types"]
 UTF8 = 65001
 
 

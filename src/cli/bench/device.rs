@@ -16,6 +16,10 @@ pub(super) fn measure(gpu: &Gpu, tuning: &Tuning) -> anyhow::Result<Device> {
 pub(super) fn outcome(device: &Device) -> Outcome {
     let mut lines = vec![device.adapter.to_string()];
     lines.push(format!("multiply-adds, f32 in WGSL      {:10.1} GFLOP/s", device.fma_gflops));
+    if let Some(f16) = device.fma_f16_gflops {
+        let ratio = f16 / device.fma_gflops;
+        lines.push(format!("multiply-adds, f16 in WGSL      {f16:10.1} GFLOP/s  ({ratio:.2} of f32's)"));
+    }
     if let Some(native) = device.native_fma_gflops {
         let share = device.fma_gflops / native * 100.0;
         lines.push(format!("multiply-adds, native loop      {native:10.1} GFLOP/s  (WGSL reaches {share:.0} %)"));
@@ -37,6 +41,7 @@ pub(super) fn outcome(device: &Device) -> Outcome {
 
 /// The bounds by name, to be compared with those of another time.
 pub(super) fn quantities(device: &Device) -> BTreeMap<String, Quantity> {
+    let f16 = device.fma_f16_gflops.map(|f16| ("fma_f16_gflops", Quantity::rate(f16, "GFLOP/s")));
     let native = device.native_fma_gflops.map(|native| ("native_fma_gflops", Quantity::rate(native, "GFLOP/s")));
     let all = [
         ("fma_gflops", Quantity::rate(device.fma_gflops, "GFLOP/s")),
@@ -46,5 +51,5 @@ pub(super) fn quantities(device: &Device) -> BTreeMap<String, Quantity> {
         ("dispatch_us", Quantity::us(device.dispatch_us)),
         ("submit_us", Quantity::us(device.submit_us)),
     ];
-    all.into_iter().chain(native).map(|(name, quantity)| (name.to_owned(), quantity)).collect()
+    all.into_iter().chain(f16).chain(native).map(|(name, quantity)| (name.to_owned(), quantity)).collect()
 }

@@ -1,7 +1,9 @@
 //! Kernels that only measure.
 
 use crate::harness::*;
-use netadapt::check::{Outcome, Setting, probe};
+use netadapt::check::{Fault, Outcome, Setting, probe};
+use netadapt::gpu::GpuError;
+use netadapt::kernels::probe::MULTIPLY_ADD_F16;
 
 /// Runs `check` for these numbers of workgroups and all settings.
 fn table(sizes: &[usize], check: impl Fn(Setting, usize) -> Outcome) {
@@ -17,6 +19,22 @@ fn table(sizes: &[usize], check: impl Fn(Setting, usize) -> Outcome) {
 #[test]
 fn multiply_add() {
     table(&[1, 3, 17], probe::multiply_add);
+}
+
+/// A device that has no f16, as one of no more than WebGPU's core has not, says so.
+#[test]
+fn multiply_add_f16() {
+    let mut faults = Faults::default();
+    for (name, setting) in settings() {
+        let outcome = probe::multiply_add_f16(setting, 3);
+        if setting.gpu.runs(&MULTIPLY_ADD_F16) {
+            faults.add(&name, outcome);
+        } else {
+            assert!(matches!(outcome, Err(Fault::Gpu(GpuError::NoF16 { .. }))), "{name}: {outcome:?}");
+        }
+    }
+    faults.finish();
+    assert!(!portable().runs(&MULTIPLY_ADD_F16));
 }
 
 #[test]

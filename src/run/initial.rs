@@ -2,27 +2,22 @@
 
 use super::error::RunError;
 use super::events::Event;
+use super::pinned::PinnedFile;
 use super::search::Run;
-use crate::digest::sha256;
 use crate::graph::{Graph, Weights, initial_weights};
 use crate::model::{Matched, read, take_matching};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The largest file that is read.
 const MAX_BYTES: u64 = 4 << 30;
 /// Names of tensors that are told at most.
 const TOLD: usize = 6;
 
-/// A file of weights as it was when the run was started.
+/// A file of weights in safetensors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InitialWeights {
-    /// The file, in safetensors.
-    pub path: PathBuf,
-    /// Its SHA-256.
-    pub sha256: String,
-}
+#[serde(transparent)]
+pub struct InitialWeights(PinnedFile);
 
 impl InitialWeights {
     /// The file as it is now.
@@ -30,16 +25,13 @@ impl InitialWeights {
     /// # Errors
     /// `RunError::InitialWeights` where it cannot be read.
     pub fn open(path: &Path) -> Result<Self, RunError> {
-        Ok(Self { path: path.to_owned(), sha256: sha256(&bytes(path)?) })
+        Ok(Self(PinnedFile::new(path, &bytes(path)?)))
     }
 
     /// Gives `weights` what matches in the file, which must be the one that it was.
     fn give(&self, graph: &Graph, weights: &mut Weights) -> Result<Matched, RunError> {
-        let bytes = bytes(&self.path)?;
-        if sha256(&bytes) != self.sha256 {
-            let changes = format!("{} has another SHA-256", self.path.display());
-            return Err(RunError::Changed { what: "the file of --init-from", changes });
-        }
+        let bytes = bytes(&self.0.path)?;
+        self.0.check("the file of --init-from", &bytes)?;
         take_matching(graph, weights, &bytes).map_err(|error| self.refused(error))
     }
 
@@ -54,7 +46,7 @@ impl InitialWeights {
     }
 
     fn refused(&self, problem: impl ToString) -> RunError {
-        RunError::InitialWeights { path: self.path.clone(), problem: problem.to_string() }
+        RunError::InitialWeights { path: self.0.path.clone(), problem: problem.to_string() }
     }
 }
 
@@ -69,7 +61,7 @@ impl Run<'_> {
         let mut weights = initial_weights(graph, self.config.seed);
         if let Some(file) = &self.config.init_from {
             let matched = file.give(graph, &mut weights)?;
-            self.listener.event(&Event::Note { text: told(name, &file.path, &matched) });
+            self.listener.event(&Event::Note { text: told(name, &file.0.path, &matched) });
         }
         Ok(weights)
     }

@@ -9,6 +9,7 @@ mod prepare; // device, images, super-network
 mod variants; // tile sizes of the kernels
 pub(crate) mod origin; // what it was started with, for one that goes on
 mod search; // the run itself, and on from where it was stopped
+mod pinned; // files from elsewhere, as they were when it was started
 mod initial; // weights that it starts from
 mod training; // trainings, with checkpoints
 mod descent; // budgets, table, search

@@ -1,23 +1,18 @@
 //! A search for another device: its latency table predicts there what cannot be measured here.
 
 use super::error::RunError;
+use super::pinned::PinnedFile;
 use super::table::{parse_table, read_text};
-use crate::digest::sha256;
 use crate::gpu::Adapter;
 use crate::latency::{Correction, Table};
 use crate::space::{Arch, Supernet};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// The table of another device as it was when the run was started.
+/// The file of another device's table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TargetTable {
-    /// The file.
-    pub path: PathBuf,
-    /// Its SHA-256.
-    pub sha256: String,
-}
+#[serde(transparent)]
+pub struct TargetTable(PinnedFile);
 
 impl TargetTable {
     /// The file as it is now.
@@ -27,20 +22,18 @@ impl TargetTable {
     pub fn open(path: &Path) -> Result<Self, RunError> {
         let text = read_text(path)?;
         parse_table(path, &text)?;
-        Ok(Self { path: path.to_owned(), sha256: sha256(text.as_bytes()) })
+        Ok(Self(PinnedFile::new(path, text.as_bytes())))
     }
 
     /// The table, which must be the one that it was and hold every operation of `net`.
     pub(super) fn read(&self, net: &Supernet) -> Result<Target, RunError> {
-        let text = read_text(&self.path)?;
-        if sha256(text.as_bytes()) != self.sha256 {
-            let changes = format!("{} has another SHA-256", self.path.display());
-            return Err(RunError::Changed { what: "the table of --target", changes });
-        }
-        let table = parse_table(&self.path, &text)?;
+        let PinnedFile { path, .. } = &self.0;
+        let text = read_text(path)?;
+        self.0.check("the table of --target", text.as_bytes())?;
+        let table = parse_table(path, &text)?;
         if let Some(missing) = table.lacks(net) {
             let problem = format!("has no time of {missing}: it is of another space or size");
-            return Err(RunError::Table { path: self.path.clone(), problem });
+            return Err(RunError::Table { path: path.clone(), problem });
         }
         let correction = table.correction(net);
         Ok(Target { table, correction })

@@ -2,7 +2,7 @@
 //! them, so that tests can make each of them fail in turn.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
 /// What files are written with.
@@ -67,20 +67,32 @@ impl Disk for SystemDisk {
     }
 }
 
-/// Reads a file, or none of it where it has more than `most` bytes.
+/// Reads a file of at most `most` bytes.
 ///
 /// # Errors
-/// What the system says.
-pub fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+/// What the system says, and `ErrorKind::FileTooLarge` for a larger file, of which nothing is kept.
+pub fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let too_large = || {
+        let most = if most < 1 << 20 { format!("{most} bytes") } else { format!("{} MiB", most >> 20) };
+        io::Error::new(ErrorKind::FileTooLarge, format!("it is larger than {most}, the most that is read of it"))
+    };
     let file = File::open(path)?;
     let size = file.metadata()?.len();
     if size > most {
-        return Ok(None);
+        return Err(too_large());
     }
     let mut bytes = Vec::with_capacity(size as usize);
     // What comes is counted too: a pipe has no size, and a file may grow.
     file.take(most + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= most).then_some(bytes))
+    if bytes.len() as u64 > most { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// Reads a text of at most `most` bytes.
+///
+/// # Errors
+/// As `read_at_most`; `ErrorKind::InvalidData` for what is not UTF-8.
+pub fn read_text_at_most(path: &Path, most: u64) -> io::Result<String> {
+    String::from_utf8(read_at_most(path, most)?).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
 
 /// Writes a file so that it is there whole or not at all: beside, synced, renamed, folder synced.
@@ -88,7 +100,7 @@ pub fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
 /// # Errors
 /// What the system says; the file is then the one that was there before, or whole.
 pub fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
+    let name = path.file_name().ok_or(ErrorKind::InvalidFilename)?.to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.new"));
     disk.write(&beside, bytes)?;
     disk.sync(&beside)?;

@@ -4,6 +4,7 @@
 //! stranger leads nowhere else.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -113,10 +114,11 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 /// The files that a manifest names, by split.
 pub(super) fn find(path: &Path) -> Result<Found, DataError> {
     let refused = |problem| DataError::Manifest { path: path.to_owned(), problem };
-    let unread = |source| DataError::Read { path: path.to_owned(), source };
-    let Some(bytes) = read_at_most(path, MAX_BYTES).map_err(unread)? else {
-        return Err(refused(format!("is larger than {} MiB", MAX_BYTES >> 20)));
+    let unread = |source: io::Error| match source.kind() {
+        ErrorKind::FileTooLarge => refused(source.to_string()),
+        _ => DataError::Read { path: path.to_owned(), source },
     };
+    let bytes = read_at_most(path, MAX_BYTES).map_err(unread)?;
     let manifest = Manifest::parse(&bytes).map_err(refused)?;
     let folder = folder_of(path);
     let root: PathBuf = if manifest.root.is_empty() { folder.to_owned() } else { folder.join(&manifest.root) };

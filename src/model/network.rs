@@ -133,11 +133,7 @@ impl Network {
 /// A whole file of at most `limit` bytes.
 ///
 /// # Errors
-/// `ModelError::Read`, or `ModelError::Size` for a larger file, of which nothing is kept.
+/// `ModelError::Read`, for a larger file too, of which nothing is kept.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelError> {
-    let failed = |source| ModelError::Read { path: path.to_owned(), source };
-    read_at_most(path, limit).map_err(failed)?.ok_or_else(|| {
-        let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len()).max(limit + 1);
-        ModelError::Size { path: path.to_owned(), bytes, limit: format!("at most {limit} are read") }
-    })
+    read_at_most(path, limit).map_err(|source| ModelError::Read { path: path.to_owned(), source })
 }

@@ -2,7 +2,7 @@
 //!
 //! A disk that is full is waited for, as long as `Patience` says.
 
-use crate::disk::{Disk, read_at_most, write_whole};
+use crate::disk::{Disk, read_at_most, read_text_at_most, write_whole};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -71,6 +71,8 @@ pub struct Folder {
 
 /// Files larger than this are no file of a run: nothing is read from them.
 const MOST_BYTES: u64 = 4 << 30;
+/// The same of what names the lock's holder.
+const MOST_OWNER_BYTES: u64 = 4096;
 /// Who holds the lock.
 const LOCK: &str = "state/lock";
 
@@ -205,15 +207,12 @@ impl Folder {
 
     /// Reads a file.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, FolderError> {
-        let path = self.path.join(name);
-        let read = |source| FolderError::Io { action: "read", path: path.clone(), source };
-        let bytes = read_at_most(&path, MOST_BYTES).map_err(read)?;
-        bytes.ok_or_else(|| self.damaged(name, format!("it has more than {MOST_BYTES} bytes")))
+        read(&self.path.join(name))
     }
 
     /// Reads a file of JSON.
     pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, FolderError> {
-        serde_json::from_slice(&self.read(name)?).map_err(|error| self.damaged(name, error))
+        read_json(&self.path.join(name))
     }
 
     /// Names of the files in a folder of it, hidden ones left out.
@@ -274,6 +273,17 @@ impl FolderError {
     }
 }
 
+/// Reads a file of a run, which may be another process's at the moment.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, FolderError> {
+    read_at_most(path, MOST_BYTES).map_err(|source| FolderError::Io { action: "read", path: path.to_owned(), source })
+}
+
+/// Reads a file of JSON of a run, which may be another process's at the moment.
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, FolderError> {
+    let damaged = |error: serde_json::Error| FolderError::Damaged { path: path.to_owned(), reason: error.to_string() };
+    serde_json::from_slice(&read(path)?).map_err(damaged)
+}
+
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
@@ -291,7 +301,7 @@ fn lock(folder: &Path) -> Result<File, FolderError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let owner = fs::read_to_string(&path).unwrap_or_default();
+            let owner = read_text_at_most(&path, MOST_OWNER_BYTES).unwrap_or_default();
             let owner = if owner.trim().is_empty() { "another process" } else { owner.trim() }.to_owned();
             return Err(FolderError::Locked { path: folder.to_owned(), owner });
         }

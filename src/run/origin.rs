@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::error::RunError;
-use super::folder::{Folder, FolderError};
+use super::folder::{self, Folder, FolderError, read_json};
 use super::prepare::Prepared;
 use crate::data::{Dataset, Normalisation};
 use crate::gpu::Adapter;
@@ -10,13 +10,13 @@ use crate::graph::Weights;
 use crate::kernels::Tuning;
 use crate::model::from_safetensors;
 use crate::space::Space;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
 
 const STARTED: &str = "state/started.json";
 const ENV: &str = "env.json";
+const DATA: &str = "data.json";
 
 impl DataRecord {
     /// Refuses images that are not those of this record, and says what differs.
@@ -121,20 +121,12 @@ pub struct Source {
 /// # Errors
 /// `FolderError` where there is no run, or a file of it cannot be read.
 pub fn source(run: &Path) -> Result<Source, RunError> {
-    let Started { config, space } = read_json::<Started>(run, STARTED)?.valid()?;
-    Ok(Source { config: Config { out: run.to_owned(), ..config }, space, data: read_json(run, "data.json")? })
-}
-
-fn read_json<T: DeserializeOwned>(run: &Path, name: &str) -> Result<T, FolderError> {
-    let path = run.join(name);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(FolderError::NoRun { path: run.to_owned() });
-        }
-        Err(source) => return Err(FolderError::Io { action: "read", path, source }),
+    let missing = |error: FolderError| {
+        if error.is_missing() { FolderError::NoRun { path: run.to_owned() } } else { error }
     };
-    serde_json::from_slice(&bytes).map_err(|error| FolderError::Damaged { path, reason: error.to_string() })
+    let Started { config, space } = read_json::<Started>(&run.join(STARTED)).map_err(missing)?.valid()?;
+    let data = read_json(&run.join(DATA)).map_err(missing)?;
+    Ok(Source { config: Config { out: run.to_owned(), ..config }, space, data })
 }
 
 impl Source {
@@ -150,8 +142,7 @@ impl Source {
 
     /// The weights of its super-network.
     pub(super) fn shared(&self, prepared: &Prepared) -> Result<Weights, RunError> {
-        let path = self.config.out.join("initial/model.safetensors");
-        let bytes = std::fs::read(&path).map_err(|source| FolderError::Io { action: "read", path, source })?;
+        let bytes = folder::read(&self.config.out.join("initial/model.safetensors"))?;
         Ok(from_safetensors(&prepared.graph, &bytes)?)
     }
 }
@@ -163,7 +154,7 @@ pub(super) fn write(folder: &Folder, config: &Config, prepared: &Prepared) -> Re
     let space = space.lines().map(|line| format!("# {line}\n")).collect::<String>();
     folder.write("config.toml", format!("{text}\n# The space, as resolved:\n{space}").as_bytes())?;
     write_env(folder, prepared)?;
-    folder.write_json("data.json", &DataRecord::new(prepared))?;
+    folder.write_json(DATA, &DataRecord::new(prepared))?;
     // The last of them: where it is there, so are the others.
     folder.write_json(STARTED, &Started { config: config.clone(), space: prepared.space.clone() })?;
     Ok(())
@@ -174,9 +165,9 @@ pub(super) fn write(folder: &Folder, config: &Config, prepared: &Prepared) -> Re
 /// # Errors
 /// `FolderError` where it is damaged.
 pub(super) fn env_beside(folder: &Path) -> Result<Option<Env>, RunError> {
-    let env: Env = match read_json(folder, ENV) {
+    let env: Env = match read_json(&folder.join(ENV)) {
         Ok(env) => env,
-        Err(FolderError::NoRun { .. }) => return Ok(None),
+        Err(error) if error.is_missing() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     env.usable().map_err(|reason| FolderError::Damaged { path: folder.join(ENV), reason }.into()).map(Some)
@@ -215,7 +206,7 @@ pub(super) fn read(folder: &Folder) -> Result<(Config, Option<(Space, Env)>), Ru
 
 /// Refuses images that are not those that the run was started with.
 pub(super) fn check_data(folder: &Folder, prepared: &Prepared) -> Result<(), RunError> {
-    folder.read_json::<DataRecord>("data.json")?.check(prepared)
+    folder.read_json::<DataRecord>(DATA)?.check(prepared)
 }
 
 /// Keys of two objects whose values differ, each in words.

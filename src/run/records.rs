@@ -6,6 +6,7 @@
 
 use super::error::RunError;
 use super::folder::{Folder, FolderError};
+use crate::disk::read_text_at_most;
 use crate::latency::{Entry, Measurement};
 use crate::search::Score;
 use crate::space::Operation;
@@ -141,10 +142,13 @@ impl<'a> Measurements<'a> {
     }
 }
 
+/// Measurements of another run are no more bytes than these.
+const MOST_REPLAYED_BYTES: u64 = 1 << 30;
+
 /// The measurements of another run.
 fn read_replay(path: &Path) -> Result<Vec<Measured>, RunError> {
     let refuse = |line, problem: String| RunError::Replay { path: PathBuf::from(path), line, problem };
-    let text = std::fs::read_to_string(path).map_err(|error| refuse(1, error.to_string()))?;
+    let text = read_text_at_most(path, MOST_REPLAYED_BYTES).map_err(|error| refuse(1, error.to_string()))?;
     let parse = |(index, line)| serde_json::from_str(line).map_err(|error| refuse(index + 1, error.to_string()));
     text.lines().enumerate().map(parse).collect()
 }

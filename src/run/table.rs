@@ -8,7 +8,7 @@ use super::error::RunError;
 use super::events::{Event, Listener, Phase};
 use super::folder::FolderError;
 use super::ground::Ground;
-use crate::disk::{read_at_most, write_whole};
+use crate::disk::{read_text_at_most, write_whole};
 use crate::latency::{Entry, Origin, Table, TableBuilder, WholeNetwork};
 use crate::space::WidthSampler;
 use serde::{Deserialize, Serialize};
@@ -170,10 +170,7 @@ fn refuse(path: &Path, problem: String) -> RunError {
 
 pub(super) fn read_text(path: &Path) -> Result<String, RunError> {
     let io = |source| FolderError::Io { action: "read", path: path.to_owned(), source };
-    let Some(bytes) = read_at_most(path, MOST_BYTES).map_err(io)? else {
-        return Err(refuse(path, format!("has more than the {MOST_BYTES} bytes of the largest table")));
-    };
-    String::from_utf8(bytes).map_err(|error| refuse(path, format!("is no text: {error}")))
+    Ok(read_text_at_most(path, MOST_BYTES).map_err(io)?)
 }
 
 /// Writes a table whole.

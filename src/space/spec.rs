@@ -22,7 +22,7 @@ use super::shape::strided;
 use super::supernet::{Activation, Input, Layer, LayerKind, Supernet};
 use super::{GRID, round_up};
 use crate::data::Augment;
-use crate::disk::read_at_most;
+use crate::disk::read_text_at_most;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -201,12 +201,7 @@ impl Space {
             return Self::parse(name, text);
         }
         let path = Path::new(name);
-        let read = |path: &Path| {
-            let bytes = read_at_most(path, MAX_FILE_BYTES)?
-                .ok_or_else(|| std::io::Error::other("a space file of more than 1 MiB"))?;
-            String::from_utf8(bytes).map_err(std::io::Error::other)
-        };
-        match read(path) {
+        match read_text_at_most(path, MAX_FILE_BYTES) {
             Ok(text) => Self::parse(name, &text),
             Err(source) if source.kind() == std::io::ErrorKind::NotFound => Err(SpaceError::Unknown {
                 name: name.to_owned(),

@@ -92,8 +92,7 @@ pub fn find(folder: &Path, gpu: &Gpu) -> Found {
     let shaders = shaders();
     let path = path(folder, gpu.adapter(), &shaders);
     let bytes = match read_at_most(&path, MOST_BYTES) {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => return Found::Unusable(path, format!("it has more than {MOST_BYTES} bytes")),
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Nothing,
         Err(error) => return Found::Unusable(path, error.to_string()),
     };

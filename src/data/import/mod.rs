@@ -15,6 +15,7 @@ use flate2::bufread::MultiGzDecoder;
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 
 use super::manifest::stays_inside;
+use crate::disk::read_text_at_most;
 
 /// Side of a CIFAR image in pixels.
 const CIFAR_SIDE: u32 = 32;
@@ -24,6 +25,8 @@ const CIFAR_PIXELS: usize = 3 * (CIFAR_SIDE * CIFAR_SIDE) as usize;
 const MAX_SIDE: u32 = 4096;
 /// Most images that are taken from one source.
 const MAX_IMAGES: usize = 10_000_000;
+/// The largest file of classes' names.
+const MAX_NAMES_BYTES: u64 = 1 << 20;
 
 /// Why nothing was imported.
 #[derive(Debug, thiserror::Error)]
@@ -157,7 +160,7 @@ impl Classes {
             let digits = last.to_string().len();
             return Ok(Self((0..=last).map(|number| format!("{number:0digits$}")).collect()));
         };
-        let text = fs::read_to_string(path).map_err(|source| cannot_read(path, source))?;
+        let text = read_text_at_most(path, MAX_NAMES_BYTES).map_err(|source| cannot_read(path, source))?;
         let names: Vec<String> =
             text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
         let refused = |problem| ImportError::Source { path: path.to_owned(), problem };

@@ -4,8 +4,7 @@
 //! the rest is taken.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs;
 use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord};
@@ -16,6 +15,7 @@ use super::super::manifest::{Files, Manifest, VERSION, folder_of};
 use super::super::scan::image_files;
 use super::{ImportError, Imported, MAX_IMAGES, Target, cannot_read, is_class_name};
 use crate::data::DataError;
+use crate::disk::read_at_most;
 
 /// Largest table that is read, in bytes.
 pub const MAX_BYTES: u64 = 256 << 20;
@@ -53,12 +53,7 @@ pub struct Labelled {
 /// or names no image of the folder.
 pub fn labelled(table: &Path, folder: &Path, columns: &Columns) -> Result<Labelled, DataError> {
     let refused = |problem: String| ImportError::Source { path: table.to_owned(), problem };
-    let mut bytes = Vec::new();
-    let file = File::open(table).map_err(|source| cannot_read(table, source))?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|source| cannot_read(table, source))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(refused(format!("is larger than {} MiB", MAX_BYTES >> 20)).into());
-    }
+    let bytes = read_at_most(table, MAX_BYTES).map_err(|source| cannot_read(table, source))?;
     let lines = Lines::parse(&bytes, columns).map_err(refused)?;
     let images = image_files(folder)?;
     let names = images.iter().map(|path| {

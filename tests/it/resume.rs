@@ -18,7 +18,7 @@ use netadapt::train::{Advance, TrainError, Trainer, TrainerOptions};
 use rand::RngExt;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -363,8 +363,8 @@ impl Disk for FaultyDisk {
     }
 }
 
-#[test]
-fn whatever_the_disk_does_a_run_can_go_on() {
+/// Makes one operation of a run's disk after the other fail so.
+fn whatever_the_disk_does(fault: Fault) {
     let scene = Scene::new();
     let small = |out: &str| Config { compare: Vec::new(), ..config(&scene, out, "80%MAC") };
     let counting = FaultyDisk::new(Fault::Refused, u64::MAX);
@@ -375,30 +375,49 @@ fn whatever_the_disk_does_a_run_can_go_on() {
     assert!(all > 200, "{all}");
     // A stride without a common factor with the pattern of write, sync, rename, sync.
     let stride = if is_long() { 1 } else { (all / 12) | 1 };
-    for fault in [Fault::Refused, Fault::Full, Fault::Short, Fault::Crash] {
-        for at in (fault as u64 % stride..all).step_by(stride as usize) {
-            let name = format!("{fault:?}-{at}");
-            // What it measures is read from the reference's file, and still written: that saves seconds.
-            let replay = Some(whole.out.join("measurements.jsonl"));
-            let config = Config { replay, ..small(&name) };
-            let disk = FaultyDisk::new(fault, at);
-            let patience: run::Patience = Arc::new(|_| true);
-            let result = run::search(&config, Environment { disk, patience, ..environment() }, &mut ());
-            // What is only for people is retried when the run is gone over again; nothing may be lost on the way.
-            let result = match result {
-                Err(_) if config.out.join("config.toml").exists() => run::resume(&config.out, environment(), &mut ()),
-                Err(_) => {
-                    // Nothing of it is there: it begins anew.
-                    let _ = std::fs::remove_dir_all(&config.out);
-                    run::search(&config, environment(), &mut ())
-                }
-                done => done,
-            };
-            result.unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(without_latency(outcome(&config.out)), wanted, "{name}");
-            std::fs::remove_dir_all(&config.out).unwrap();
-        }
+    for at in (fault as u64 % stride..all).step_by(stride as usize) {
+        let name = format!("{fault:?}-{at}");
+        // What it measures is read from the reference's file, and still written: that saves seconds.
+        let replay = Some(whole.out.join("measurements.jsonl"));
+        let config = Config { replay, ..small(&name) };
+        let disk = FaultyDisk::new(fault, at);
+        let patience: run::Patience = Arc::new(|_| true);
+        let result = run::search(&config, Environment { disk, patience, ..environment() }, &mut ());
+        // What is only for people is retried when the run is gone over again; nothing may be lost on the way.
+        let result = match result {
+            Err(_) if config.out.join("config.toml").exists() => run::resume(&config.out, environment(), &mut ()),
+            Err(_) => {
+                // Nothing of it is there: it begins anew.
+                let _ = std::fs::remove_dir_all(&config.out);
+                run::search(&config, environment(), &mut ())
+            }
+            done => done,
+        };
+        result.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(without_latency(outcome(&config.out)), wanted, "{name}");
+        std::fs::remove_dir_all(&config.out).expect("it is there");
     }
+    println!("{fault:?}: {all} operations, each {stride}. made to fail");
+}
+
+#[test]
+fn whatever_the_disk_does_a_run_can_go_on_where_it_refuses() {
+    whatever_the_disk_does(Fault::Refused);
+}
+
+#[test]
+fn whatever_the_disk_does_a_run_can_go_on_where_it_is_full() {
+    whatever_the_disk_does(Fault::Full);
+}
+
+#[test]
+fn whatever_the_disk_does_a_run_can_go_on_where_a_write_is_short() {
+    whatever_the_disk_does(Fault::Short);
+}
+
+#[test]
+fn whatever_the_disk_does_a_run_can_go_on_after_a_crash() {
+    whatever_the_disk_does(Fault::Crash);
 }
 
 /// Gives the device back in the middle of the run, at the `at`-th event.
@@ -428,7 +447,7 @@ fn a_lost_device_is_replaced_and_the_result_is_the_same() {
     let whole = small("reference");
     run::search(&whole, environment(), &mut ()).expect("it ends well");
     let wanted = without_latency(outcome(&whole.out));
-    let lost_at = |name: &str, at: u64| {
+    let lost_at = |name: &str, at: u64, replay: Option<PathBuf>| {
         let current = Arc::new(Mutex::new(None));
         let opened = Arc::clone(&current);
         let open: run::OpenDevice = Arc::new(move |device| {
@@ -436,21 +455,27 @@ fn a_lost_device_is_replaced_and_the_result_is_the_same() {
             *opened.lock().unwrap() = Some(gpu.clone());
             Ok(gpu)
         });
-        let config = small(name);
+        let config = Config { replay, ..small(name) };
         let mut destroyer = Destroyer { current, at, events: 0, notes: Vec::new() };
         let result = run::search(&config, Environment { open, ..Environment::default() }, &mut destroyer);
         (config, result, destroyer)
     };
-    let (_, result, counted) = lost_at("counted", u64::MAX);
-    result.expect("it ends well");
-    let all = counted.events;
+    let events = |name: &str, replay: Option<PathBuf>| {
+        let (_, result, counted) = lost_at(name, u64::MAX, replay);
+        result.expect("it ends well");
+        counted.events
+    };
+    let measurements = Some(whole.out.join("measurements.jsonl"));
+    let (measuring, replaying) = (events("measuring", None), events("replaying", measurements.clone()));
     let points = if is_long() { 200 } else { 20 };
     for point in 0..points {
+        // Measuring takes most of the time, so three of four runs are told what the first one measured.
+        let (all, replay) = if point % 4 == 0 { (measuring, None) } else { (replaying, measurements.clone()) };
         // After the images are read, and before the last word.
         let first = 4 + 3 * 60;
         let at = first + point * (all - first - 1) / points;
-        let name = format!("lost-{at}");
-        let (config, result, destroyer) = lost_at(&name, at);
+        let name = format!("lost-{point}-{at}");
+        let (config, result, destroyer) = lost_at(&name, at, replay);
         result.unwrap_or_else(|error| panic!("{name} of {all}: {error}"));
         assert!(destroyer.notes.iter().any(|note| note.contains("lost")), "{name}: {:?}", destroyer.notes);
         assert_eq!(without_latency(outcome(&config.out)), wanted, "{name}");

@@ -8,7 +8,7 @@ use crate::scene::Scene;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a process holds at a moment of one of its phases.
 #[derive(Clone, Debug)]
@@ -52,13 +52,17 @@ fn watched(mut command: Command, every: Duration) -> Vec<Sample> {
             }
         }
     });
-    let mut samples = Vec::new();
+    let (mut samples, begun) = (Vec::new(), Instant::now());
     let end = loop {
         if let Some(end) = child.try_wait().expect("it can be asked") {
             break end;
         }
         if let Some((kilobytes, files)) = held(child.id()) {
-            samples.push(Sample { phase: phase.lock().expect("nobody panics with it").clone(), kilobytes, files });
+            let phase = phase.lock().expect("nobody panics with it").clone();
+            if samples.last().is_none_or(|last: &Sample| last.phase != phase) {
+                println!("after {:.0} s, {phase}: {kilobytes} kB and {files} files", begun.elapsed().as_secs_f64());
+            }
+            samples.push(Sample { phase, kilobytes, files });
         }
         std::thread::sleep(every);
     };
@@ -78,16 +82,25 @@ fn memory_and_open_files_stay_flat() {
         text.replace("expansion = 20", "expansion = 20\nrepeat = 6").replace("coordinates = 1", "coordinates = 4");
     assert!(deeper.contains("repeat = 6") && deeper.contains("coordinates = 4"), "{text}");
     std::fs::write(&scene.space, deeper).expect("it can be written");
-    // A short run tells how long each phase takes.
-    let mut length = Length([20, 20, 8]);
-    watched(search(&scene, "short", &length), Duration::from_millis(20));
-    let result: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(scene.path("short/result.json")).expect("a result")).expect("JSON");
-    for (count, phase) in length.0.iter_mut().zip(["supernet", "final", "search"]) {
-        let once = result["seconds"][phase].as_f64().expect("seconds").max(0.01);
-        *count = (*count as f64 * seconds / 3.0 / once).ceil() as u64;
+    // What the longer of two short runs takes more is what its epochs and samples take: the rest is paid once.
+    let seconds_of = |name: &str, length: &Length| {
+        watched(search(&scene, name, length), Duration::from_millis(20));
+        let result: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(scene.path(name).join("result.json")).expect("a result"))
+                .expect("JSON");
+        ["supernet", "final", "search"].map(|phase| result["seconds"][phase].as_f64().expect("seconds"))
+    };
+    let (short, longer) = ([20, 20, 8], [60, 60, 24]);
+    let (once, more) = (seconds_of("short", &Length(short)), seconds_of("longer", &Length(longer)));
+    let mut length = Length([0; 3]);
+    for phase in 0..3 {
+        // A busy machine may make the longer one look faster than it is.
+        let each = (more[phase] - once[phase]) / (longer[phase] - short[phase]) as f64;
+        let each = each.max(0.2 * more[phase] / longer[phase] as f64).max(1e-4);
+        length.0[phase] = (seconds / 3.0 / each).ceil() as u64;
     }
-    let samples = watched(search(&scene, "long", &length), Duration::from_secs_f64((seconds / 600.0).max(0.02)));
+    println!("{:?} epochs, final epochs and samples", length.0);
+    let samples = watched(search(&scene, "long", &length), Duration::from_secs_f64((seconds / 600.0).clamp(0.02, 1.0)));
     for phase in ["supernet", "search", "final"] {
         let held: Vec<&Sample> = samples.iter().filter(|sample| sample.phase == phase).collect();
         assert!(held.len() > 20, "{phase}: {} samples", held.len());

@@ -1,8 +1,9 @@
-//! Memory of a session: planned from the graph before any of it is made, made, and written to.
+//! Memory of a graph that is made ready: planned before any of it is made, made, written to and read.
 
+use super::error::NetworkError;
 use super::plan::{Access, Slots, Value};
 use super::record::{Recorder, scratch_bytes};
-use super::session::{NetworkError, Training, TrainingOptions};
+use super::training::{Training, TrainingOptions};
 use super::{Graph, Weights, statistics_bytes};
 use crate::gpu::{Buf, Gpu, GpuError};
 use crate::kernels::optimizer::{BLOCK, Control};
@@ -10,7 +11,7 @@ use crate::kernels::{Map, Tuning, Widths};
 use crate::space::{LayerShape, Row};
 use std::collections::HashMap;
 
-/// Bytes that a session holds on the device.
+/// Bytes that a graph made ready holds on the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Footprint {
     /// Feature maps and their gradients.
@@ -35,7 +36,7 @@ pub(super) fn parameter_bytes(graph: &Graph) -> u64 {
     u64::from(graph.blocks()) * u64::from(BLOCK) * 16
 }
 
-/// The buffers of a session.
+/// The buffers of a graph that is made ready.
 pub(super) struct Plan {
     images: u32,
     group_images: u32,
@@ -128,7 +129,7 @@ fn shape(graph: &Graph, images: u32, value: Value) -> [u32; 4] {
     [images, tensor.size, tensor.size, tensor.channels]
 }
 
-/// Memory that every kind of session has.
+/// Memory that every kind of graph made ready has.
 pub(super) struct Memory {
     pub(super) maps: HashMap<Value, Map>,
     widths: Widths,
@@ -249,6 +250,13 @@ impl Memory {
         };
         Ok((0..graph.statistics.len()).map(part).collect())
     }
+}
+
+/// The values (N, C) of a map of one pixel an image, without the padding of its channels.
+pub(super) fn read_rows(gpu: &Gpu, map: &Map) -> Result<Vec<f32>, GpuError> {
+    let padded: Vec<f32> = gpu.read(&map.buf)?;
+    let images = padded.chunks(map.quads() as usize * 4).take(map.images as usize);
+    Ok(images.flat_map(|channels| &channels[..map.channels as usize]).copied().collect())
 }
 
 /// The widths buffer of a batch, one list of shapes an image, and the largest number of each row.

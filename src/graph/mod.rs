@@ -9,17 +9,23 @@ mod fold; // a convolution takes its normalisation along
 mod lower; // a super-network and an architecture become a graph
 mod params; // parameters in one buffer, and prefixes of them
 mod plan; // lifetimes and buffers
-mod memory; // buffers of a session, planned and made
+mod memory; // buffers of a graph that is made ready, planned and made
 mod record; // launches of each operation
 mod traffic; // the fewest bytes of a step
-mod session; // programs for training, scoring and deployment
+mod training; // made ready for training steps
+mod scoring; // made ready to score many sub-networks in one pass
+mod deployed; // as it leaves home: normalisation folded
+mod error; // what can go wrong between it and a device
 
+pub use deployed::Deployed;
+pub use error::NetworkError;
 pub use fold::{Folded, Fused, fuse};
 pub use lower::lower;
 pub use memory::{Fits, Footprint};
 pub use params::{Active, Param, Role, Weights, initial_weights};
 pub use plan::{Slots, Value};
-pub use session::{BatchStatistics, Deployed, NetworkError, Scoring, Teacher, Totals, Training, TrainingOptions};
+pub use scoring::Scoring;
+pub use training::{BatchStatistics, Teacher, Totals, Training, TrainingOptions};
 
 use crate::kernels::RowId;
 use crate::kernels::conv::Conv;

@@ -1,0 +1,109 @@
+//! A graph made ready to score many sub-networks in one pass.
+
+use super::error::NetworkError;
+use super::memory::{Footprint, Memory, Plan, read_rows};
+use super::plan::{Access, Value};
+use super::record::Mode;
+use super::{Graph, Op, Weights};
+use crate::gpu::{Gpu, Program, Recording};
+use crate::kernels::Tuning;
+use crate::kernels::optimizer::Control;
+use crate::space::LayerShape;
+
+/// A graph made ready to score sub-networks: groups of images, each group a network with its own
+/// widths and statistics.
+pub struct Scoring {
+    gpu: Gpu,
+    graph: Graph,
+    memory: Memory,
+    recalibrate: Program,
+    evaluate: Program,
+}
+
+impl Scoring {
+    fn plan(graph: &Graph, tuning: &Tuning, [groups, group_images]: [u32; 2]) -> Plan {
+        let actions: Vec<Access> = graph.ops.iter().map(Op::forward_access).collect();
+        Plan::new(graph, tuning, [groups * group_images, group_images], &actions)
+    }
+
+    /// Bytes that scoring `groups` networks at a time, each on `group_images` images, will hold.
+    pub fn needs(graph: &Graph, tuning: &Tuning, passes: [u32; 2]) -> Footprint {
+        Self::plan(graph, tuning, passes).footprint()
+    }
+
+    /// `groups` networks at a time, each on `group_images` images.
+    pub fn new(gpu: &Gpu, graph: Graph, tuning: &Tuning, passes: [u32; 2]) -> Result<Self, NetworkError> {
+        let memory = Memory::new(gpu, &graph, Self::plan(&graph, tuning, passes))?;
+        let program = |mode: Mode| {
+            let recorder = memory.recorder(&graph, tuning);
+            let mut rec = Recording::new();
+            for op in &graph.ops {
+                recorder.forward(&mut rec, op, mode);
+            }
+            Program::new(gpu, rec)
+        };
+        let (recalibrate, evaluate) = (program(Mode::Batch)?, program(Mode::Running)?);
+        Ok(Self { gpu: gpu.clone(), graph, memory, recalibrate, evaluate })
+    }
+
+    /// Networks of a pass.
+    pub fn groups(&self) -> u32 {
+        self.memory.images / self.memory.group_images
+    }
+
+    /// Images that every network sees in a pass.
+    pub fn group_images(&self) -> u32 {
+        self.memory.group_images
+    }
+
+    /// Bytes that it holds.
+    pub fn footprint(&self) -> Footprint {
+        self.memory.footprint
+    }
+
+    /// Sets the parameters and, for every group, the running statistics.
+    pub fn load(&self, weights: &Weights) -> Result<(), NetworkError> {
+        self.memory.write_weights(&self.gpu, &self.graph, weights)
+    }
+
+    /// Sets each group's network.
+    pub fn set_networks(&self, networks: &[&[LayerShape]]) {
+        assert_eq!(networks.len(), self.groups() as usize, "every group has a network");
+        let images: Vec<&[LayerShape]> = networks
+            .iter()
+            .flat_map(|shapes| std::iter::repeat_n(*shapes, self.memory.group_images as usize))
+            .collect();
+        self.memory.write_widths(&self.gpu, &self.graph, &images);
+    }
+
+    /// Averages the statistics of these training images (M, S, S, 4), the `pass`-th from 0, into every
+    /// group's running ones.
+    pub fn recalibrate(&self, images: &[f32], pass: u32) {
+        let rate = 1.0 / (pass + 1) as f32;
+        let control = Control { learning_rate: 0.0, statistics_rate: rate, clip_norm: 0.0, step: 0.0 };
+        self.gpu.write(&self.memory.control, &[control]);
+        self.write_images(images);
+        self.recalibrate.run();
+    }
+
+    /// Logits (groups, M, classes) of the same images (M, S, S, 4) by every group's network.
+    pub fn logits(&self, images: &[f32]) -> Result<Vec<f32>, NetworkError> {
+        self.write_images(images);
+        self.evaluate.run();
+        Ok(read_rows(&self.gpu, &self.memory.maps[&Value::Of(self.graph.logits)])?)
+    }
+
+    /// The running statistics of the first group.
+    pub fn running(&self) -> Result<Vec<Vec<f32>>, NetworkError> {
+        Ok(self.memory.read_running(&self.gpu, &self.graph)?)
+    }
+
+    fn write_images(&self, images: &[f32]) {
+        let buf = &self.memory.maps[&Value::Of(Graph::IMAGES)].buf;
+        let bytes = size_of_val(images).next_multiple_of(256) as u64;
+        assert_eq!(bytes as usize, size_of_val(images), "a group's images are whole blocks of 256 bytes");
+        for group in 0..u64::from(self.groups()) {
+            self.gpu.write(&buf.range(group * bytes, bytes, "images"), images);
+        }
+    }
+}

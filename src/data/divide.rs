@@ -11,10 +11,11 @@ use super::error::{BadFile, DataError, Fault};
 use super::examine::Counts;
 use super::folder::{Found, find};
 use super::likeness::{Groups, alike};
-use super::manifest::{Files, Manifest, VERSION, folder_of};
+use super::manifest::{Files, Manifest, VERSION};
 use super::scan::Entry;
 use super::seen::{Seen, look_at};
 use super::split::{Aside, rank};
+use crate::disk::folder_of;
 
 /// What of each class is set aside, as shares of 1 that together are below 1; of 0 nothing is, and a search does it.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::DataError;
 use super::folder::Found;
 use super::scan::{Entry, Scan};
-use crate::disk::read_at_most;
+use crate::disk::{folder_of, read_at_most};
 
 /// The version that is written and read.
 pub const VERSION: u32 = 1;
@@ -104,11 +104,6 @@ pub(crate) fn reads_manifest(bytes: &[u8]) -> bool {
 pub(super) fn stays_inside(name: &str) -> bool {
     let plain = name.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains('\0'));
     plain && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
-}
-
-/// The folder that a manifest lies in, in words that can be opened.
-pub(super) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The files that a manifest names, by split.

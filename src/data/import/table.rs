@@ -11,11 +11,11 @@ use csv::{ReaderBuilder, StringRecord};
 
 use super::super::divide::path_from;
 use super::super::examine::{Finding, Kind};
-use super::super::manifest::{Files, Manifest, VERSION, folder_of};
+use super::super::manifest::{Files, Manifest, VERSION};
 use super::super::scan::image_files;
 use super::{ImportError, Imported, MAX_IMAGES, Target, cannot_read, is_class_name};
 use crate::data::DataError;
-use crate::disk::read_at_most;
+use crate::disk::{folder_of, read_at_most};
 
 /// Largest table that is read, in bytes.
 pub const MAX_BYTES: u64 = 256 << 20;

@@ -4,15 +4,15 @@
 //! padded by zeros. Images beyond a cap in bytes are decoded again each time they are asked for.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::augment::{Augment, Plan, Tables, View, render};
 use super::decode::{Format, Stored, decode};
+use super::each::each;
 use super::error::{BadFile, BadFiles, DataError};
 use super::folder::{Packed, Sample};
 use super::mix::Mix;
@@ -117,50 +117,35 @@ impl Images {
         }
         let kept = samples.len().min(cap_bytes / format.bytes());
         let mut pixels = vec![0; kept * format.bytes()];
-        let places = pixels.chunks_exact_mut(format.bytes()).map(Some);
-        let places = places.chain(std::iter::repeat_with(|| None));
-        let work = Mutex::new(samples.iter().zip(places).enumerate());
-
-        let mut padded = vec![false; samples.len()];
-        let mut sums = Sums::default();
-        let mut bad: Vec<(usize, BadFile)> = Vec::new();
-        std::thread::scope(|scope| {
-            let (results, done) = mpsc::channel();
-            for _ in 0..threads.clamp(1, samples.len()) {
-                let (results, work) = (results.clone(), &work);
-                scope.spawn(move || {
-                    // The lock is held to take one image, not while it is decoded.
-                    let take = || work.lock().expect("taking work does not panic").next();
-                    while let Some((i, (sample, place))) = take() {
-                        let result = decode(&sample.path, format).map(|image| {
-                            let sums = Sums::of(&View::of(&image, format), format.channels);
-                            if let Some(place) = place {
-                                place.copy_from_slice(&image.pixels);
-                            }
-                            (image.padded, sums)
-                        });
-                        if results.send((i, result)).is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-            drop(results);
-            for (count, (i, result)) in done.iter().enumerate() {
-                match result {
-                    Ok((is_padded, of_image)) => {
-                        padded[i] = is_padded;
-                        sums.add(&of_image);
-                    }
-                    Err(file) => bad.push((i, file)),
+        let places = pixels.chunks_exact_mut(format.bytes()).map(Some).chain(std::iter::repeat_with(|| None));
+        // Each place is taken once, by the thread that decodes its image.
+        let items: Vec<_> = samples.iter().zip(places.map(Mutex::new)).collect();
+        let decoded = each(
+            &items,
+            threads,
+            &|(sample, place)| {
+                let image = decode(&sample.path, format)?;
+                if let Some(place) = place.lock().expect("nobody panics with it").take() {
+                    place.copy_from_slice(&image.pixels);
                 }
-                progress(count + 1, samples.len());
+                Ok((image.padded, Sums::of(&View::of(&image, format), format.channels)))
+            },
+            &mut |done, all| progress(done, all),
+        );
+        drop(items);
+
+        let mut sums = Sums::default();
+        let (mut usable, mut padded, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, image) in decoded.into_iter().enumerate() {
+            match image {
+                Ok((is_padded, of_image)) => {
+                    usable.push(i);
+                    padded.push(is_padded);
+                    sums.add(&of_image);
+                }
+                Err(file) => bad.push(file),
             }
-        });
-        bad.sort_unstable_by_key(|&(i, _)| i);
-        let is_bad: HashSet<usize> = bad.iter().map(|&(i, _)| i).collect();
-        let bad: Vec<BadFile> = bad.into_iter().map(|(_, file)| file).collect();
-        let usable: Vec<usize> = (0..samples.len()).filter(|i| !is_bad.contains(i)).collect();
+        }
         if usable.is_empty() {
             BadFiles::check(&bad, 0)?;
         }
@@ -174,7 +159,7 @@ impl Images {
             format,
             paths: usable.iter().map(|&i| samples[i].path.clone()).collect(),
             labels: usable.iter().map(|&i| samples[i].label).collect(),
-            padded: usable.iter().map(|&i| padded[i]).collect(),
+            padded,
             pixels,
             kept,
             packed: None,

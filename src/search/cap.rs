@@ -6,7 +6,7 @@
 //! together and none is cut before it must be.
 
 use super::budget::Resource;
-use super::strategy::Schedule;
+use super::schedule::Schedule;
 use crate::space::Arch;
 
 /// A counted resource with its limits.

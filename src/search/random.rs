@@ -3,9 +3,10 @@
 //! It learns nothing from its scores, and spends as many of them as it is told.
 
 use super::budget::Resource;
-use super::coordinate::{Choices, Shrink};
+use super::error::{Limit, SearchError};
 use super::history::Scored;
-use super::strategy::{Found, Limit, Outcome, Problem, SearchError, Strategy, ranked};
+use super::shrink::{Choices, Shrink};
+use super::strategy::{Found, Outcome, Problem, Strategy, ranked};
 use crate::rng::{Purpose, stream};
 use crate::space::Arch;
 use std::collections::HashSet;

@@ -3,8 +3,9 @@
 
 use super::budget::Resource;
 use super::cap::Ceiling;
-use super::coordinate::Choices;
-use super::strategy::{Cost, SearchError, price};
+use super::error::SearchError;
+use super::shrink::Choices;
+use super::strategy::{Cost, price};
 use crate::space::{Arch, Axis, Supernet};
 
 /// Networks that are measured on the way to the largest factor, at most.

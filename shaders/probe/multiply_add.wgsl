@@ -1,8 +1,10 @@
-// Multiply-adds and nothing else: eight chains a lane, each s = s * x + x over and over, then their sum.
+// The most that the device multiplies and adds, in f32: `lib/chains` for each value.
 //
-// x, y (lanes) quads. Chain k starts from x * (k + 1). One invocation owns one quad.
+// x, y (lanes) quads. One invocation owns one quad.
 
 override LANES: u32 = 8u;
+
+alias Quad = vec4f;
 
 struct Params {
     rounds: u32,
@@ -18,25 +20,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     if item >= arrayLength(&x) {
         return;
     }
-    let a = x[item];
-    // Eight chains hide the latency of one; named ones stay in registers on every driver.
-    var s0 = a;
-    var s1 = 2.0 * a;
-    var s2 = 3.0 * a;
-    var s3 = 4.0 * a;
-    var s4 = 5.0 * a;
-    var s5 = 6.0 * a;
-    var s6 = 7.0 * a;
-    var s7 = 8.0 * a;
-    for (var round = 0u; round < params.rounds; round++) {
-        s0 = fma(s0, a, a);
-        s1 = fma(s1, a, a);
-        s2 = fma(s2, a, a);
-        s3 = fma(s3, a, a);
-        s4 = fma(s4, a, a);
-        s5 = fma(s5, a, a);
-        s6 = fma(s6, a, a);
-        s7 = fma(s7, a, a);
-    }
-    y[item] = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7));
+    y[item] = chains(x[item], params.rounds);
 }

@@ -5,9 +5,9 @@ use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
 use bytemuck::bytes_of;
 
 /// `shaders/probe/multiply_add.wgsl`.
-pub static MULTIPLY_ADD: Kernel = kernel!("probe/multiply_add");
+pub static MULTIPLY_ADD: Kernel = kernel!("probe/multiply_add", "chains");
 /// `shaders/probe/multiply_add_f16.wgsl`, for devices with f16.
-pub static MULTIPLY_ADD_F16: Kernel = kernel!("probe/multiply_add_f16");
+pub static MULTIPLY_ADD_F16: Kernel = kernel!("probe/multiply_add_f16", "chains");
 /// `shaders/probe/copy.wgsl`.
 pub static COPY: Kernel = kernel!("probe/copy");
 /// `shaders/probe/exchange.wgsl`.

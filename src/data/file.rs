@@ -11,6 +11,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::error::{BadFile, Fault};
+use super::whole;
 
 /// Formats that are read.
 pub(super) const READ: [ImageFormat; 6] =
@@ -25,7 +26,7 @@ pub const MAX_SIDE: u32 = 16_384;
 /// Largest file that is decoded, in pixels.
 pub const MAX_PIXELS: u64 = 100_000_000;
 
-/// Largest file that is read, and most that its pixels may take once decoded, in bytes.
+/// Largest file that is read, and most that its pixels may take while they are decoded, in bytes.
 pub const MAX_BYTES: u64 = 256 << 20;
 
 /// Most memory a decoder may take for itself.
@@ -87,22 +88,30 @@ pub(super) fn decoder(bytes: &[u8]) -> Result<impl ImageDecoder, Refused> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().expect("memory can be read");
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
-    reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|error| refused(&error, bytes))?;
+    reader.limits(limits.clone());
+    let mut decoder = reader.into_decoder().map_err(|error| refused(&error, bytes))?;
     let (width, height) = decoder.dimensions();
-    sane(width, height, decoder.total_bytes())?;
+    let own = whole::decoder_bytes(bytes, u64::from(width) * u64::from(height));
+    sane(width, height, decoder.total_bytes().saturating_add(own))?;
+    if matches!(image::guess_format(bytes), Ok(ImageFormat::Gif)) {
+        // Its frames have sizes of their own.
+        limits.max_alloc = Some(MAX_BYTES - decoder.total_bytes());
+        decoder.set_limits(limits).map_err(|error| refused(&error, bytes))?;
+    }
     Ok(decoder)
 }
 
 /// Pixels as they lie in a file, and how to turn them upright (EXIF).
 pub(super) fn pixels(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Refused> {
-    if is_jpeg(bytes) && !jpeg_ends(bytes) {
-        return Err(Refused::new(Fault::Truncated, "a jpeg that is cut short: its end marker is missing"));
-    }
-    if is_webp(bytes) && !webp_ends(bytes) {
-        return Err(Refused::new(Fault::Truncated, "a webp that is cut short: a part of it is longer than the file"));
+    if let Some(reason) = whole::lacks_its_end(bytes) {
+        return Err(Refused::new(Fault::Truncated, reason));
     }
     let mut decoder = decoder(bytes)?;
+    let (width, height) = decoder.dimensions();
+    if whole::claims_too_much(bytes, u64::from(width) * u64::from(height)) {
+        let reason = format!("cut short: {width} x {height} pixels cannot be in {} bytes", bytes.len());
+        return Err(Refused::new(Fault::Truncated, reason));
+    }
     // Metadata that cannot be read does not make the pixels any worse.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let image = DynamicImage::from_decoder(decoder).map_err(|error| refused(&error, bytes))?;
@@ -160,59 +169,11 @@ fn cut_short(error: &ImageError, bytes: &[u8]) -> bool {
     // Its source would be that of what it holds.
     let begin: &(dyn Error + 'static) = if let ImageError::IoError(error) = error { error } else { error };
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => !jpeg_ends(bytes),
+        Ok(ImageFormat::Jpeg) => !whole::jpeg_ends(bytes),
         Ok(ImageFormat::Png) => !bytes.windows(4).any(|chunk| chunk == b"IEND"),
         Ok(ImageFormat::Gif) => bytes.last() != Some(&GIF_END),
         _ => std::iter::successors(Some(begin), |&error| error.source())
             .filter_map(|error| error.downcast_ref::<io::Error>())
             .any(|error| error.kind() == io::ErrorKind::UnexpectedEof),
     }
-}
-
-fn is_webp(bytes: &[u8]) -> bool {
-    matches!(image::guess_format(bytes), Ok(ImageFormat::WebP))
-}
-
-/// Whether every part of a WebP lies in the file: its decoder believes a part's length, and makes room for it.
-fn webp_ends(bytes: &[u8]) -> bool {
-    let length = |at: usize| bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
-    let Some(end) = length(4).map(|length| length + 8).filter(|&end| end <= bytes.len()) else { return false };
-    let mut at = 12;
-    while at < end {
-        match length(at + 4) {
-            // Parts begin at even places; the last one may lack its filling.
-            Some(length) => at += 8 + length,
-            None => return false,
-        }
-        if at > end {
-            return false;
-        }
-        at += at % 2;
-    }
-    true
-}
-
-fn is_jpeg(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0xff, 0xd8])
-}
-
-/// Whether a JPEG has an end marker after its first scan. The decoder fills what is missing with
-/// grey, and a network would learn that. Headers are stepped over, because a thumbnail in them
-/// has an end marker of its own; inside a scan 0xff is always followed by 0x00 or a restart.
-fn jpeg_ends(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    while let Some(&[lead, marker]) = bytes.get(at..at + 2) {
-        match (lead, marker) {
-            (0xff, 0xda) => return bytes[at..].windows(2).any(|pair| pair == [0xff, 0xd9]),
-            // Not a marker, fill bytes, and markers without a length.
-            (0xff, 0xff) => at += 1,
-            (0xff, 0x01 | 0xd0..=0xd8) => at += 2,
-            (0xff, _) => match bytes.get(at + 2..at + 4) {
-                Some(&[high, low]) => at += 2 + usize::from(u16::from_be_bytes([high, low])),
-                _ => return false,
-            },
-            _ => at += 1,
-        }
-    }
-    false
 }

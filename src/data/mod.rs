@@ -17,6 +17,8 @@ pub mod manifest; // a split written down, in the place of a folder
 
 pub mod file; // one file's bytes and pixels, or what is wrong with it
 
+mod whole; // whether a file is all that its header claims
+
 mod each; // the same for many files, by threads
 
 mod check; // the cheap look at every file's header

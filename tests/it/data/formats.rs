@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageFormat, Rgb, Rgb32FImage};
+use image::{DynamicImage, ImageFormat, Rgb, Rgb32FImage, RgbImage};
 use netadapt::data::{BadFile, Fault, Format, decode};
 
 use super::{Folder, SMALL, encoded, load};
@@ -159,9 +159,49 @@ fn headers_that_claim_too_much_are_refused_before_decoding() {
         assert_eq!(bad.fault, Fault::Oversized, "{}", bad.reason);
         assert!(bad.reason.contains(words), "{words}: {}", bad.reason);
     }
+    // A lossless frame: 14 bits each of width and height, less one, after its signature. 7,000 x 7,000 pixels.
+    let mut bytes = fs::read(stored("rgb-lossless.webp")).unwrap();
+    let sizes = u32::from_le_bytes(bytes[21..25].try_into().unwrap()) >> 28 << 28 | 6999 << 14 | 6999;
+    bytes[21..25].copy_from_slice(&sizes.to_le_bytes());
+    let bad = refused(&folder.file("lossless.webp", &bytes));
+    assert!(bad.fault == Fault::Oversized && bad.reason.contains("256 MiB"), "{bad:?}");
     // A part of a WebP that says that it is of 4 GB.
     let mut bytes = fs::read(stored("turned.webp")).unwrap();
     let exif = bytes.windows(4).position(|part| part == b"EXIF").unwrap();
     bytes[exif + 4..exif + 8].copy_from_slice(&[0xf0, 0xff, 0xff, 0xff]);
     assert_eq!(refused(&folder.file("a.webp", &bytes)).fault, Fault::Truncated);
+}
+
+/// A file of some hundred bytes has no room for 25 megapixels, however alike they are.
+#[test]
+fn headers_that_claim_more_than_the_file_can_hold_are_refused_before_decoding() {
+    let folder = Folder::new();
+    let place = |name: &str, bytes: &[u8]| match name {
+        "rgb-lossy.webp" => 26,
+        "palette.png" => 16,
+        _ => bytes.windows(2).position(|pair| pair == [0xff, 0xc2]).expect("a progressive frame") + 5,
+    };
+    for (name, sides) in [
+        ("rgb-lossy.webp", [0x88, 0x13, 0x88, 0x13].as_slice()),
+        ("palette.png", &[0, 0, 0x13, 0x88, 0, 0, 0x13, 0x88]),
+        ("progressive.jpg", &[0x13, 0x88, 0x13, 0x88]),
+    ] {
+        let mut bytes = fs::read(stored(name)).unwrap();
+        let at = place(name, &bytes);
+        bytes[at..][..sides.len()].copy_from_slice(sides);
+        if name == "palette.png" {
+            let mut sum = flate2::Crc::new();
+            sum.update(&bytes[12..29]);
+            bytes[29..33].copy_from_slice(&sum.sum().to_be_bytes());
+        }
+        let bad = refused(&folder.file(name, &bytes));
+        assert_eq!(bad.fault, Fault::Truncated, "{name}: {}", bad.reason);
+        assert!(bad.reason.contains("5000 x 5000 pixels cannot be in"), "{name}: {}", bad.reason);
+    }
+    // Nothing but black is dense, and believed.
+    for name in ["black.png", "black.jpg", "black.webp"] {
+        let path = folder.root().join(name);
+        RgbImage::new(2000, 2000).save(&path).unwrap();
+        decode::decode(&path, SMALL).unwrap_or_else(|bad| panic!("{name}: {}", bad.reason));
+    }
 }

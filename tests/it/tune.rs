@@ -57,7 +57,7 @@ fn what_is_kept_is_found_and_what_is_damaged_or_foreign_is_named() {
         (text.replace("\"pixels\": 2", "\"pixels\": 0"), "none that a kernel can have"),
         (text.replace(name, "Another Device"), "Another Device"),
         (text.replace(&tuned.shaders, "0123"), "other shaders"),
-        (" ".repeat(2 << 20), "bytes"),
+        (" ".repeat(2 << 20), "larger than 1 MiB"),
     ];
     for (text, word) in cases {
         std::fs::write(&path, text).unwrap();

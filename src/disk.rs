@@ -95,6 +95,11 @@ pub fn read_text_at_most(path: &Path, most: u64) -> io::Result<String> {
     String::from_utf8(read_at_most(path, most)?).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
 
+/// Whether a file was refused for what it is, and not by the system.
+pub fn is_of_content(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::FileTooLarge | ErrorKind::InvalidData)
+}
+
 /// Writes a file so that it is there whole or not at all: beside, synced, renamed, folder synced.
 ///
 /// # Errors

@@ -4,7 +4,6 @@
 //! stranger leads nowhere else.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::DataError;
 use super::folder::Found;
 use super::scan::{Entry, Scan};
-use crate::disk::{folder_of, read_at_most};
+use crate::disk::{folder_of, is_of_content, read_at_most};
 
 /// The version that is written and read.
 pub const VERSION: u32 = 1;
@@ -109,9 +108,9 @@ pub(super) fn stays_inside(name: &str) -> bool {
 /// The files that a manifest names, by split.
 pub(super) fn find(path: &Path) -> Result<Found, DataError> {
     let refused = |problem| DataError::Manifest { path: path.to_owned(), problem };
-    let unread = |source: io::Error| match source.kind() {
-        ErrorKind::FileTooLarge => refused(source.to_string()),
-        _ => DataError::Read { path: path.to_owned(), source },
+    let unread = |source| match is_of_content(&source) {
+        true => refused(source.to_string()),
+        false => DataError::Read { path: path.to_owned(), source },
     };
     let bytes = read_at_most(path, MAX_BYTES).map_err(unread)?;
     let manifest = Manifest::parse(&bytes).map_err(refused)?;

@@ -8,7 +8,7 @@ use super::error::RunError;
 use super::events::{Event, Listener, Phase};
 use super::folder::FolderError;
 use super::ground::Ground;
-use crate::disk::{read_text_at_most, write_whole};
+use crate::disk::{is_of_content, read_text_at_most, write_whole};
 use crate::latency::{Entry, Origin, Table, TableBuilder, WholeNetwork};
 use crate::space::WidthSampler;
 use serde::{Deserialize, Serialize};
@@ -169,8 +169,10 @@ fn refuse(path: &Path, problem: String) -> RunError {
 }
 
 pub(super) fn read_text(path: &Path) -> Result<String, RunError> {
-    let io = |source| FolderError::Io { action: "read", path: path.to_owned(), source };
-    Ok(read_text_at_most(path, MOST_BYTES).map_err(io)?)
+    read_text_at_most(path, MOST_BYTES).map_err(|source| match is_of_content(&source) {
+        true => refuse(path, source.to_string()),
+        false => FolderError::Io { action: "read", path: path.to_owned(), source }.into(),
+    })
 }
 
 /// Writes a table whole.

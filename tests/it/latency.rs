@@ -102,6 +102,12 @@ fn a_table_of_another_device_or_build_is_refused_by_name() {
     std::fs::write(&request.out, "[]").unwrap();
     let error = run::search(&config, environment(Stop::default()), &mut ()).unwrap_err();
     assert!(error.to_string().contains("no latency table"), "{error}");
+    std::fs::write(&request.out, [0xff]).unwrap();
+    let error = run::search(&config, environment(Stop::default()), &mut ()).unwrap_err();
+    assert_eq!((error.exit_code(), error.to_string().contains("utf-8")), (2, true), "{error}");
+    std::fs::OpenOptions::new().write(true).open(&request.out).unwrap().set_len(1 << 30).unwrap();
+    let error = run::search(&config, environment(Stop::default()), &mut ()).unwrap_err();
+    assert_eq!((error.exit_code(), error.to_string().contains("larger than")), (2, true), "{error}");
 }
 
 #[test]

@@ -38,11 +38,7 @@ fn case(
 /// # Errors
 /// As for all cases, what the device says, or where its numbers differ.
 pub fn multiply_add(setting: Setting, groups: usize) -> Outcome {
-    // Values are below 1 and chains shrink: an error is carried on as a term of a sum is.
-    let rounds = 9;
-    let tolerance = Tolerance::sum(rounds).scaled(8.0 * 8.0);
-    let record = |rec: &mut Recording, lanes, x: &Buf, y: &Buf| probe::multiply_add(rec, lanes, rounds as u32, x, y);
-    case(setting, groups, tolerance, record, |x| reference::probe::multiply_add(rounds, x))
+    chains(setting, groups, f32::EPSILON.into(), probe::multiply_add)
 }
 
 /// The same in f16.
@@ -50,10 +46,15 @@ pub fn multiply_add(setting: Setting, groups: usize) -> Outcome {
 /// # Errors
 /// As for all cases; `GpuError::NoF16` where the device does not have it.
 pub fn multiply_add_f16(setting: Setting, groups: usize) -> Outcome {
+    chains(setting, groups, half::f16::EPSILON.into(), probe::multiply_add_f16)
+}
+
+/// The chains that `record` appends, in numbers whose least above 1 is `1 + eps`.
+fn chains(setting: Setting, groups: usize, eps: f64, record: fn(&mut Recording, u32, u32, &Buf, &Buf)) -> Outcome {
+    // Values are below 1 and chains shrink: an error is carried on as a term of a sum is.
     let rounds = 9;
-    let tolerance = Tolerance::sum_in(f64::from(half::f16::EPSILON), rounds).scaled(8.0 * 8.0);
-    let record =
-        |rec: &mut Recording, lanes, x: &Buf, y: &Buf| probe::multiply_add_f16(rec, lanes, rounds as u32, x, y);
+    let tolerance = Tolerance::sum_in(eps, rounds).scaled(8.0 * 8.0);
+    let record = |rec: &mut Recording, lanes, x: &Buf, y: &Buf| record(rec, lanes, rounds as u32, x, y);
     case(setting, groups, tolerance, record, |x| reference::probe::multiply_add(rounds, x))
 }
 

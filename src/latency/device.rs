@@ -93,16 +93,13 @@ pub fn device(gpu: &Gpu, tuning: &Tuning) -> Result<Device, GpuError> {
     let copy_bytes = if software { COPY_BYTES } else { GPU_COPY_BYTES.min(gpu.limits().buffer_bytes) };
     let [large_x, large_y] = operand(copy_bytes)?;
 
-    let mut rec = Recording::new();
-    probe::multiply_add(&mut rec, lanes, PROBE_ROUNDS, &x, &y);
-    let fma = probes.rate(rec, |work| work.flops)?;
-    let f16 = if gpu.runs(&probe::MULTIPLY_ADD_F16) {
+    let chains = |record: fn(&mut Recording, u32, u32, &Buf, &Buf)| {
         let mut rec = Recording::new();
-        probe::multiply_add_f16(&mut rec, lanes, PROBE_ROUNDS, &x, &y);
-        Some(probes.rate(rec, |work| work.flops)?.wall)
-    } else {
-        None
+        record(&mut rec, lanes, PROBE_ROUNDS, &x, &y);
+        probes.rate(rec, |work| work.flops)
     };
+    let fma = chains(probe::multiply_add)?;
+    let f16 = gpu.runs(&probe::MULTIPLY_ADD_F16).then(|| chains(probe::multiply_add_f16)).transpose()?;
     let mut rec = Recording::new();
     probe::exchange(&mut rec, lanes, PROBE_ROUNDS / 8, &x, &y);
     let workgroup = probes.rate(rec, |work| work.bytes)?;
@@ -124,7 +121,7 @@ pub fn device(gpu: &Gpu, tuning: &Tuning) -> Result<Device, GpuError> {
     Ok(Device {
         adapter: gpu.adapter().clone(),
         fma_gflops: fma.wall,
-        fma_f16_gflops: f16,
+        fma_f16_gflops: f16.map(|f16| f16.wall),
         native_fma_gflops: native.map(|native| native.gflops),
         copy_gbs: copy.wall,
         buffer_copy_gbs: 2.0 * copy_bytes as f64 / buffer_copy / 1e9,

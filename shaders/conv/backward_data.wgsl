@@ -30,10 +30,10 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
-@group(0) @binding(2) var<storage, read> dz: array<vec4f>;
+@group(0) @binding(2) var<storage, read> dz: array<Stored>;
 @group(0) @binding(3) var<storage, read> weight: array<vec4f>;
-@group(0) @binding(4) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(4) var<storage, read> dy: array<Stored>;
+@group(0) @binding(5) var<storage, read_write> dx: array<Stored>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
@@ -82,7 +82,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             for (var o = 0u; o < filter_quads; o++) {
                 var span: Span;
                 for (var s = 0u; s < PIXELS + 2u; s++) {
-                    span[s] = select(vec4f(0.0), dz[at[s] + o], inside[s]);
+                    span[s] = select(vec4f(0.0), loaded(dz[at[s] + o]), inside[s]);
                 }
                 add(&acc, &span, 2u, at_weight, weight_row);
                 add(&acc, &span, 1u, at_weight + tap, weight_row);
@@ -110,7 +110,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             var at_weight = (ky * KERNEL + kx) * params.filter_quads * 4u * params.in_quads + first_quad;
             for (var o = 0u; o < filter_quads; o++) {
                 for (var p = 0u; p < PIXELS; p++) {
-                    var v = dz[at[p] + o];
+                    var v = loaded(dz[at[p] + o]);
                     if KERNEL > 1u {
                         v = select(vec4f(0.0), v, inside[p]);
                     }
@@ -142,9 +142,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             }
             var v = keep(acc[p * QUADS + q], quad, input);
             if SHORTCUT != NO_SHORTCUT && quad < quads(bypass) {
-                v += split(SHORTCUT, dy[at_pixel * params.shortcut_quads + quad], quad, widths[params.split_row + image], bypass);
+                v += split(SHORTCUT, loaded(dy[at_pixel * params.shortcut_quads + quad]), quad, widths[params.split_row + image], bypass);
             }
-            dx[at_pixel * params.in_quads + quad] = v;
+            dx[at_pixel * params.in_quads + quad] = stored(v);
         }
     }
 }

@@ -33,8 +33,8 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
-@group(0) @binding(3) var<storage, read> dz: array<vec4f>;
+@group(0) @binding(2) var<storage, read> x: array<Stored>;
+@group(0) @binding(3) var<storage, read> dz: array<Stored>;
 @group(0) @binding(4) var<storage, read_write> dw: array<vec4f>;
 
 // Four input channels times a quad of filters. No index into one varies: it has to stay in registers.
@@ -50,10 +50,10 @@ fn add(acc: ptr<function, Block>, v: vec4f, d: vec4f) {
 
 // Adds four pixels, the filters from `at` on: all of one accumulator in turn, so that it is loaded and stored once.
 fn add_four(acc: ptr<function, Block>, v: mat4x4f, at: u32) {
-    let d0 = dz[at];
-    let d1 = dz[at + params.filter_quads];
-    let d2 = dz[at + 2u * params.filter_quads];
-    let d3 = dz[at + 3u * params.filter_quads];
+    let d0 = loaded(dz[at]);
+    let d1 = loaded(dz[at + params.filter_quads]);
+    let d2 = loaded(dz[at + 2u * params.filter_quads]);
+    let d3 = loaded(dz[at + 3u * params.filter_quads]);
     add(acc, v[0], d0);
     add(acc, v[1], d1);
     add(acc, v[2], d2);
@@ -63,7 +63,7 @@ fn add_four(acc: ptr<function, Block>, v: mat4x4f, at: u32) {
 // Adds one pixel where the image keeps `quad`.
 fn add_kept(acc: ptr<function, Block>, v: vec4f, at: u32, quad: u32, kept_quads: u32) {
     let kept = quad < kept_quads;
-    add(acc, v, select(vec4f(0.0), dz[at + quad], kept));
+    add(acc, v, select(vec4f(0.0), loaded(dz[at + quad]), kept));
 }
 
 // Writes the sum over the slices of a quad of filters, where the lane is one that writes.
@@ -89,11 +89,11 @@ fn is_inside(p: u32, k: u32, size: u32) -> bool {
 // The input under tap column `kx` of output column `c`, zero outside.
 fn load(at_row: u32, c: u32, kx: u32, row_inside: bool, quad: u32) -> vec4f {
     if KERNEL == 1u {
-        return x[(at_row + c * params.stride) * params.in_quads + quad];
+        return loaded(x[(at_row + c * params.stride) * params.in_quads + quad]);
     }
     let inside = row_inside && is_inside(c, kx, params.width);
     let column = select(0u, c * params.stride + kx - KERNEL / 2u, inside);
-    return select(vec4f(0.0), x[(at_row + column) * params.in_quads + quad], inside);
+    return select(vec4f(0.0), loaded(x[(at_row + column) * params.in_quads + quad]), inside);
 }
 
 @compute @workgroup_size(LANES)
@@ -113,12 +113,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var acc2: Block;
     var acc3: Block;
     let all_rows = params.images * params.out_height;
-    let first_row = min((group.z * SLICES + slice) * params.slice_rows, all_rows);
-    let last_row = min(first_row + params.slice_rows, all_rows);
+    let first_row = min(group.z * SLICES * params.slice_rows, all_rows);
+    let last_row = min(first_row + SLICES * params.slice_rows, all_rows);
     let last_image = (last_row + params.out_height - 1u) / params.out_height;
     for (var image = first_row / params.out_height; image < last_image; image++) {
         let above = image * params.out_height;
-        let first_p = max(first_row, above) - above;
+        // Slices take rows in turn, so that neighbours work on one image: what one of them skips all do.
+        let start = max(first_row, above);
+        let turn = (slice + SLICES - (start - first_row) % SLICES) % SLICES;
+        let first_p = start - above + turn;
         let last_p = min(last_row - above, params.out_height);
         let kept_quads = quads(min(widths[params.kept_row + image], params.filters));
         let in_quads = quads(min(widths[params.input_row + image], params.in_width));
@@ -133,7 +136,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         let whole = first_quad + QUADS <= kept_quads;
         let whole_end = select(0u, last_p, kept && whole);
         let part_end = select(0u, last_p, kept && !whole);
-        for (var p = first_p; p < whole_end; p++) {
+        for (var p = first_p; p < whole_end; p += SLICES) {
             let row_inside = is_inside(p, ky, params.height);
             let at_row = (image * params.height + select(0u, p * params.stride + ky - KERNEL / 2u, row_inside)) * params.width;
             var at_out = (image * params.out_height + p) * params.out_width * params.filter_quads + first_quad;
@@ -159,20 +162,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             }
             for (; c < params.out_width; c++) {
                 let v = load(at_row, c, kx, row_inside, quad);
-                add(&acc0, v, dz[at_out]);
+                add(&acc0, v, loaded(dz[at_out]));
                 if QUADS > 1u {
-                    add(&acc1, v, dz[at_out + 1u]);
+                    add(&acc1, v, loaded(dz[at_out + 1u]));
                 }
                 if QUADS > 2u {
-                    add(&acc2, v, dz[at_out + 2u]);
+                    add(&acc2, v, loaded(dz[at_out + 2u]));
                 }
                 if QUADS > 3u {
-                    add(&acc3, v, dz[at_out + 3u]);
+                    add(&acc3, v, loaded(dz[at_out + 3u]));
                 }
                 at_out += params.filter_quads;
             }
         }
-        for (var p = first_p; p < part_end; p++) {
+        for (var p = first_p; p < part_end; p += SLICES) {
             let row_inside = is_inside(p, ky, params.height);
             let at_row = (image * params.height + select(0u, p * params.stride + ky - KERNEL / 2u, row_inside)) * params.width;
             let at_out = (image * params.out_height + p) * params.out_width;

@@ -35,11 +35,11 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> x: array<Stored>;
 @group(0) @binding(3) var<storage, read> weight: array<vec4f>;
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(5) var<storage, read> shortcut: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(5) var<storage, read> shortcut: array<Stored>;
+@group(0) @binding(6) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
@@ -88,7 +88,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             for (var i = 0u; i < in_quads; i++) {
                 var span: Span;
                 for (var s = 0u; s < PIXELS + 2u; s++) {
-                    span[s] = select(vec4f(0.0), x[at[s] + i], inside[s]);
+                    span[s] = select(vec4f(0.0), loaded(x[at[s] + i]), inside[s]);
                 }
                 add(&acc, &span, 0u, at_weight, weight_row);
                 add(&acc, &span, 1u, at_weight + tap, weight_row);
@@ -111,7 +111,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 var at_weight = (ky * KERNEL + kx) * params.in_quads * 4u * params.filter_quads + first_quad;
                 for (var i = 0u; i < in_quads; i++) {
                     for (var p = 0u; p < PIXELS; p++) {
-                        var v = x[at[p] + i];
+                        var v = loaded(x[at[p] + i]);
                         if KERNEL > 1u {
                             v = select(vec4f(0.0), v, inside[p]);
                         }
@@ -142,9 +142,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             }
             var source = vec4f(0.0);
             if SHORTCUT != NO_SHORTCUT && quad < quads(bypass) {
-                source = shortcut[at_pixel * params.shortcut_quads + quad];
+                source = loaded(shortcut[at_pixel * params.shortcut_quads + quad]);
             }
-            y[at_pixel * params.out_quads + quad] = merge(SHORTCUT, v, source, quad, kept, bypass);
+            y[at_pixel * params.out_quads + quad] = stored(merge(SHORTCUT, v, source, quad, kept, bypass));
         }
     }
 }

@@ -40,9 +40,9 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
-@group(0) @binding(2) var<storage, read> dz: array<vec4f>;
+@group(0) @binding(2) var<storage, read> dz: array<Stored>;
 @group(0) @binding(3) var<storage, read> weight: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> dx: array<Stored>;
 
 // Tap kx of row ky of the weights, zero outside of the image's kernel.
 fn tap(kx: u32, ky: u32, border: u32, quad: u32) -> vec4f {
@@ -69,7 +69,7 @@ fn load_span(span: ptr<function, Span>, at_row: u32, first_w: u32, quad: u32) {
             let q = left + i32(i);
             let inside = q >= 0 && q < i32(params.out_width);
             let column = select(0u, u32(q), inside);
-            (*span)[i] = select(vec4f(0.0), dz[(at_row + column) * params.quads + quad], inside);
+            (*span)[i] = select(vec4f(0.0), loaded(dz[(at_row + column) * params.quads + quad]), inside);
         }
     }
 }
@@ -109,7 +109,7 @@ fn store(acc: ptr<function, Row>, strip: Strip, h: i32) {
         let at_row = (strip.image * params.height + u32(h)) * params.width;
         for (var s = 0u; s < SEGMENT; s++) {
             if strip.first_w + s < params.width {
-                dx[(at_row + strip.first_w + s) * params.quads + strip.quad] = keep((*acc)[s], strip.quad, strip.kept);
+                dx[(at_row + strip.first_w + s) * params.quads + strip.quad] = stored(keep((*acc)[s], strip.quad, strip.kept));
             }
         }
     }

@@ -42,8 +42,8 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
-@group(0) @binding(3) var<storage, read> dz: array<vec4f>;
+@group(0) @binding(2) var<storage, read> x: array<Stored>;
+@group(0) @binding(3) var<storage, read> dz: array<Stored>;
 @group(0) @binding(4) var<storage, read_write> dw: array<vec4f>;
 
 // The stretch of a row of dz that the invocation owns.
@@ -51,7 +51,7 @@ fn load_row(row: ptr<function, Row>, at_row: u32, first_q: u32, quad: u32) {
     for (var s = 0u; s < SEGMENT; s++) {
         let inside = first_q + s < params.out_width;
         let column = select(0u, first_q + s, inside);
-        (*row)[s] = select(vec4f(0.0), dz[(at_row + column) * params.quads + quad], inside);
+        (*row)[s] = select(vec4f(0.0), loaded(dz[(at_row + column) * params.quads + quad]), inside);
     }
 }
 
@@ -65,7 +65,7 @@ fn load_span(span: ptr<function, Span>, at_row: u32, first_q: u32, quad: u32) {
             let w = left + i32(i);
             let inside = w >= 0 && w < i32(params.width);
             let column = select(0u, u32(w), inside);
-            (*span)[i] = select(vec4f(0.0), x[(at_row + column) * params.quads + quad], inside);
+            (*span)[i] = select(vec4f(0.0), loaded(x[(at_row + column) * params.quads + quad]), inside);
         }
     }
 }

@@ -41,10 +41,10 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> x: array<Stored>;
 @group(0) @binding(3) var<storage, read> weight: array<vec4f>;
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 
 // Tap kx of row KERNEL - 1 - up of the weights, zero outside of the image's kernel.
 fn tap(kx: u32, up: u32, border: u32, quad: u32) -> vec4f {
@@ -69,7 +69,7 @@ fn load_span(span: ptr<function, Span>, at_row: u32, left: i32, quad: u32) {
             let w = left + i32(i);
             let inside = w >= 0 && w < i32(params.width);
             let column = select(0u, u32(w), inside);
-            (*span)[i] = select(vec4f(0.0), x[(at_row + column) * params.quads + quad], inside);
+            (*span)[i] = select(vec4f(0.0), loaded(x[(at_row + column) * params.quads + quad]), inside);
         }
     }
 }
@@ -201,7 +201,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                         v = activate(ACTIVATION, v + bias[quad]);
                     }
                     let at = (image * params.out_height + u32(p)) * params.out_width + first_q + s;
-                    y[at * params.quads + quad] = keep(v, quad, kept);
+                    y[at * params.quads + quad] = stored(keep(v, quad, kept));
                 }
             }
         }

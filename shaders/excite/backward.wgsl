@@ -16,10 +16,10 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
-@group(0) @binding(2) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(2) var<storage, read> dy: array<Stored>;
 @group(0) @binding(3) var<storage, read> gate: array<vec4f>;
 @group(0) @binding(4) var<storage, read> dpool: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> dx: array<Stored>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
@@ -37,6 +37,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let pooled = dpool[image * params.quads + quad] / f32(params.pixels);
     for (var p = first; p < last; p++) {
         let at = (image * params.pixels + p) * params.quads + quad;
-        dx[at] = keep(fma(dy[at], factor, pooled), quad, kept);
+        dx[at] = stored(keep(fma(loaded(dy[at]), factor, pooled), quad, kept));
     }
 }

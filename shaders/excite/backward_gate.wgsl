@@ -15,8 +15,8 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
-@group(0) @binding(2) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(3) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> dy: array<Stored>;
+@group(0) @binding(3) var<storage, read> x: array<Stored>;
 @group(0) @binding(4) var<storage, read_write> dgate: array<vec4f>;
 
 @compute @workgroup_size(LANES)
@@ -31,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let pixels = select(0u, params.pixels, present && quad < quads(kept));
     for (var p = slice; p < pixels; p += SLICES) {
         let at = (image * params.pixels + p) * params.quads + quad;
-        sum = fma(dy[at], x[at], sum);
+        sum = fma(loaded(dy[at]), loaded(x[at]), sum);
     }
     sum = over_slices(sum, lane.x);
     if slice == 0u && present {

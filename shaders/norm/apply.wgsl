@@ -30,11 +30,11 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
-@group(0) @binding(2) var<storage, read> z: array<vec4f>;
+@group(0) @binding(2) var<storage, read> z: array<Stored>;
 @group(0) @binding(3) var<storage, read> moments: array<vec4f>;
 @group(0) @binding(4) var<storage, read> affine: array<vec4f>;
-@group(0) @binding(5) var<storage, read> source: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(5) var<storage, read> source: array<Stored>;
+@group(0) @binding(6) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
@@ -69,11 +69,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var from_source = (image * params.pixels + first) * params.source_quads + min(quad, params.source_quads - 1u);
     var to = (image * params.pixels + first) * params.out_quads + quad;
     for (var pixel = first; pixel < last; pixel++) {
-        var v = select(vec4f(0.0), activate(ACTIVATION, fma(z[from_z] - mean, scale, shift)), mine);
+        var v = select(vec4f(0.0), activate(ACTIVATION, fma(loaded(z[from_z]) - mean, scale, shift)), mine);
         if SHORTCUT != NO_SHORTCUT {
-            v += select(vec4f(0.0), source[from_source], theirs);
+            v += select(vec4f(0.0), loaded(source[from_source]), theirs);
         }
-        y[to] = v;
+        y[to] = stored(v);
         from_z += params.filter_quads;
         from_source += params.source_quads;
         to += params.out_quads;

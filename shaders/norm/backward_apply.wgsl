@@ -24,12 +24,12 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
-@group(0) @binding(2) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(3) var<storage, read> z: array<vec4f>;
+@group(0) @binding(2) var<storage, read> dy: array<Stored>;
+@group(0) @binding(3) var<storage, read> z: array<Stored>;
 @group(0) @binding(4) var<storage, read> moments: array<vec4f>;
 @group(0) @binding(5) var<storage, read> affine: array<vec4f>;
 @group(0) @binding(6) var<storage, read> gradient: array<vec4f>;
-@group(0) @binding(7) var<storage, read_write> dz: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> dz: array<Stored>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
@@ -58,10 +58,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var at = (image * params.pixels + first) * params.filter_quads + quad;
     var from_dy = (image * params.pixels + first) * params.out_quads + quad;
     for (var pixel = first; pixel < last; pixel++) {
-        let normal = (z[at] - n.mean) * n.inverse_deviation;
+        let normal = (loaded(z[at]) - n.mean) * n.inverse_deviation;
         let slope = activate_gradient(ACTIVATION, fma(normal, n.scale, n.shift));
-        let g = factor * (fma(dy[from_dy], slope, -sum) - normal * product);
-        dz[at] = select(vec4f(0.0), g, mine);
+        let g = factor * (fma(loaded(dy[from_dy]), slope, -sum) - normal * product);
+        dz[at] = stored(select(vec4f(0.0), g, mine));
         at += params.filter_quads;
         from_dy += params.out_quads;
     }

@@ -23,8 +23,8 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
-@group(0) @binding(2) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(3) var<storage, read> z: array<vec4f>;
+@group(0) @binding(2) var<storage, read> dy: array<Stored>;
+@group(0) @binding(3) var<storage, read> z: array<Stored>;
 @group(0) @binding(4) var<storage, read> moments: array<vec4f>;
 @group(0) @binding(5) var<storage, read> affine: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> partial: array<vec4f>;
@@ -50,8 +50,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var sum = vec4f(0.0);
     var product = vec4f(0.0);
     for (var pixel = first; pixel < last; pixel++) {
-        let normal = (z[from_z] - n.mean) * n.inverse_deviation;
-        let g = dy[from_dy] * activate_gradient(ACTIVATION, fma(normal, n.scale, n.shift));
+        let normal = (loaded(z[from_z]) - n.mean) * n.inverse_deviation;
+        let g = loaded(dy[from_dy]) * activate_gradient(ACTIVATION, fma(normal, n.scale, n.shift));
         sum += g;
         product = fma(g, normal, product);
         from_z += params.filter_quads;

@@ -18,7 +18,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
-@group(0) @binding(2) var<storage, read> z: array<vec4f>;
+@group(0) @binding(2) var<storage, read> z: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
 
 @compute @workgroup_size(LANES)
@@ -36,11 +36,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let last = (chunk + 1u) * params.height / params.chunks * params.width;
 
     var from_z = (image * params.height * params.width + first) * params.quads + quad;
-    let pivot = z[from_z];
+    let pivot = loaded(z[from_z]);
     var sum = vec4f(0.0);
     var squares = vec4f(0.0);
     for (var pixel = first; pixel < last; pixel++) {
-        let d = z[from_z] - pivot;
+        let d = loaded(z[from_z]) - pivot;
         sum += d;
         squares = fma(d, d, squares);
         from_z += params.quads;

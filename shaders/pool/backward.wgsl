@@ -15,7 +15,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> dx: array<Stored>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
@@ -31,6 +31,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let last = min(first + PIXELS, params.pixels);
     let value = keep(dy[image * params.quads + quad] / f32(params.pixels), quad, kept);
     for (var p = first; p < last; p++) {
-        dx[(image * params.pixels + p) * params.quads + quad] = value;
+        dx[(image * params.pixels + p) * params.quads + quad] = stored(value);
     }
 }

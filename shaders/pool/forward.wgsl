@@ -15,7 +15,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> x: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 
 @compute @workgroup_size(LANES)
@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var sum = vec4f(0.0);
     let pixels = select(0u, params.pixels, present && quad < quads(kept));
     for (var p = slice; p < pixels; p += SLICES) {
-        sum += x[(image * params.pixels + p) * params.quads + quad];
+        sum += loaded(x[(image * params.pixels + p) * params.quads + quad]);
     }
     sum = over_slices(sum, lane.x);
     if slice == 0u && present {

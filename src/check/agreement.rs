@@ -1,12 +1,12 @@
 //! How far a result may lie from its reference, and what is said where it lies farther.
 
 use super::{Fault, Outcome};
-use crate::gpu::{Buf, Gpu, GpuError};
+use crate::gpu::{Buf, Gpu, GpuError, Precision};
 use crate::kernels::Map;
 use crate::reference::Array;
 
 /// How far a result may lie from its reference: `abs + rel * |reference|`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
     /// The part that does not depend on the reference.
     pub abs: f64,
@@ -33,6 +33,15 @@ impl Tolerance {
     pub fn sum_in(eps: f64, length: usize) -> Self {
         let length = length.max(1) as f64;
         Self { abs: 2.0 * length * eps, rel: 2.0 * length.sqrt() * eps }
+    }
+
+    /// The same for a result that is rounded once more, to a map's precision: by half of its epsilon at most.
+    fn stored(self, precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => self,
+            Precision::Bf16 if self == Self::EXACT => self,
+            Precision::Bf16 => Self { abs: 1.01 * self.abs, rel: self.rel + 0.501 * precision.epsilon() },
+        }
     }
 
     /// The same where terms are up to `magnitude`, or an operation after the sum magnifies its error so much.
@@ -73,7 +82,9 @@ pub fn compare(got: &Array, want: &Array, tolerance: Tolerance) -> Outcome {
 pub(super) fn check_map(gpu: &Gpu, got: &Map, widths: &[usize], want: &Array, tolerance: Tolerance) -> Outcome {
     let channels = got.channels.next_multiple_of(4) as usize;
     let shape = [got.images as usize, got.height as usize, got.width as usize, channels];
-    let read = read(gpu, &got.buf, shape)?;
+    let bytes = shape.iter().product::<usize>() / 4 * got.precision().quad_bytes() as usize;
+    let read = Array::from_quads(shape, &got.precision().unpack(&gpu.read::<u8>(&got.buf)?[..bytes]));
+    let tolerance = tolerance.stored(got.precision());
     let written = Array::from_fn(shape, |at| if at[3] < widths[at[0]].next_multiple_of(4) { read[at] } else { 0.0 });
     compare(&written, &want.resized(want.width, channels), tolerance)
 }

@@ -1,7 +1,7 @@
 //! Dense convolutions.
 
 use super::agreement::{Tolerance, check_map, compare, read};
-use super::operands::{Pattern, Rows, map, random, trap, trap_map};
+use super::operands::{Pattern, Rows, random, trap};
 use super::{Check, Fault, Outcome, Setting, bypass, output, run};
 use crate::gpu::Recording;
 use crate::kernels::{Map, Merge, RowId, conv, reduce};
@@ -118,12 +118,12 @@ pub struct Epilogue {
 /// # Errors
 /// As for all cases, what the device says, or where its numbers differ.
 pub fn forward(setting: Setting, mut case: Case, epilogue: Option<Epilogue>) -> Outcome {
-    let Setting { gpu, tuning } = setting;
-    let (x, weight) = (random(1, case.x()), case.weight());
+    let Setting { gpu, tuning, .. } = setting;
+    let (x, weight) = (setting.random(1, case.x()), case.weight());
     let [_, height, width, filters] = case.y();
     let bias = random(3, [1, 1, 1, filters]);
     let shortcut = epilogue.filter(|e| e.shortcut != Shortcut::None);
-    let source = random(4, [IMAGES, height, width, epilogue.map_or(1, |e| e.source)]);
+    let source = setting.random(4, [IMAGES, height, width, epilogue.map_or(1, |e| e.source)]);
     let source_widths = Pattern::Different.widths(IMAGES, source.channels, 4);
     let bypass = match shortcut {
         Some(epilogue) => bypass(&source_widths, epilogue.out),
@@ -140,12 +140,12 @@ pub fn forward(setting: Setting, mut case: Case, epilogue: Option<Epilogue>) -> 
 
     let bypass_row = case.rows.add(&bypass);
     let widths = case.rows.upload(gpu)?;
-    let y = trap_map(gpu, "y", [IMAGES, height, width, epilogue.map_or(filters, |e| e.out)])?;
-    let source = map(gpu, "source", &source, &source_widths)?;
+    let y = setting.trap_map("y", [IMAGES, height, width, epilogue.map_or(filters, |e| e.out)])?;
+    let source = setting.map("source", &source, &source_widths)?;
     let bias = gpu.upload("bias", &bias.to_quads())?;
     let mut rec = Recording::new();
     let io = conv::Forward {
-        x: &map(gpu, "x", &x, &case.input)?,
+        x: &setting.map("x", &x, &case.input)?,
         weight: &gpu.upload("weight", &weight.to_weight_quads())?,
         deployed: epilogue.map(|e| conv::Deployed { bias: &bias, activation: e.activation }),
         merge: shortcut.map(|e| Merge { kind: e.shortcut, source: &source, bypass: bypass_row }),
@@ -158,7 +158,8 @@ pub fn forward(setting: Setting, mut case: Case, epilogue: Option<Epilogue>) -> 
 }
 
 /// Weights with inputs and filters in each other's place.
-pub fn transpose(Setting { gpu, tuning }: Setting, case: Case) -> Outcome {
+pub fn transpose(setting: Setting, case: Case) -> Outcome {
+    let Setting { gpu, tuning, .. } = setting;
     let weight = case.weight();
     let want = reference::conv::transpose(&weight);
     let transposed = trap(gpu, "transposed", case.conv.weight_quads() as usize)?;
@@ -172,14 +173,14 @@ pub fn transpose(Setting { gpu, tuning }: Setting, case: Case) -> Outcome {
 
 /// The gradient of the input, with what reaches it through a shortcut.
 pub fn backward_data(setting: Setting, mut case: Case, shortcut: Shortcut) -> Outcome {
-    let Setting { gpu, tuning } = setting;
-    let (dz, weight) = (random(1, case.y()), case.weight());
+    let Setting { gpu, tuning, .. } = setting;
+    let (dz, weight) = (setting.random(1, case.y()), case.weight());
     let [_, height, width, channels] = case.x();
     // The layer may end with another convolution: a residual block is as wide as its input.
     let layer_filters = if shortcut == Shortcut::Residual { channels } else { case.shape.3 };
     let layer_kept = Pattern::Different.widths(IMAGES, layer_filters, 2);
     let bypass = bypass(&case.input, layer_filters);
-    let dy = random(3, [IMAGES, height, width, layer_filters]);
+    let dy = setting.random(3, [IMAGES, height, width, layer_filters]);
 
     let merge = reference::Merge { kind: shortcut, source: &dy, bypass: &bypass };
     let merge = reference::conv::BackwardMerge { merge, kept: &layer_kept };
@@ -188,12 +189,12 @@ pub fn backward_data(setting: Setting, mut case: Case, shortcut: Shortcut) -> Ou
 
     let (bypass_row, split_row) = (case.rows.add(&bypass), case.rows.add(&layer_kept));
     let widths = case.rows.upload(gpu)?;
-    let dx = trap_map(gpu, "dx", case.x())?;
-    let dy = map(gpu, "dy", &dy, &output(&layer_kept, &bypass))?;
+    let dx = setting.trap_map("dx", case.x())?;
+    let dy = setting.map("dy", &dy, &output(&layer_kept, &bypass))?;
     let merge = Merge { kind: shortcut, source: &dy, bypass: bypass_row };
     let mut rec = Recording::new();
     let io = conv::BackwardData {
-        dz: &map(gpu, "dz", &dz, &case.kept)?,
+        dz: &setting.map("dz", &dz, &case.kept)?,
         weight: &gpu.upload("weight", &weight.to_weight_quads())?,
         transposed: &trap(gpu, "transposed", case.conv.weight_quads() as usize)?,
         merge: has_shortcut.then_some(conv::BackwardMerge { merge, kept: split_row }),
@@ -206,8 +207,8 @@ pub fn backward_data(setting: Setting, mut case: Case, shortcut: Shortcut) -> Ou
 
 /// The gradient of the weights; returns the number of parts that it was computed in.
 pub fn backward_weight(setting: Setting, case: Case) -> Result<u32, Fault> {
-    let Setting { gpu, tuning } = setting;
-    let (x, dz) = (random(1, case.x()), random(2, case.y()));
+    let Setting { gpu, tuning, .. } = setting;
+    let (x, dz) = (setting.random(1, case.x()), setting.random(2, case.y()));
     let kernel = case.shape.4;
     let want = reference::conv::backward_weight(case.reference(), kernel, &x, &dz);
 
@@ -217,8 +218,8 @@ pub fn backward_weight(setting: Setting, case: Case) -> Result<u32, Fault> {
     let total = trap(gpu, "total", quads)?;
     let mut rec = Recording::new();
     let io = conv::BackwardWeight {
-        x: &map(gpu, "x", &x, &case.input)?,
-        dz: &map(gpu, "dz", &dz, &case.kept)?,
+        x: &setting.map("x", &x, &case.input)?,
+        dz: &setting.map("dz", &dz, &case.kept)?,
         partial: &partial,
     };
     conv::backward_weight(&mut rec, &tuning, &case.conv, &case.rows.upload(gpu)?, io);
@@ -232,7 +233,8 @@ pub fn backward_weight(setting: Setting, case: Case) -> Result<u32, Fault> {
 }
 
 /// The three passes of a linear layer: a 1x1 convolution of one image whose pixels are the images.
-pub fn linear(Setting { gpu, tuning }: Setting, [images, channels, filters]: [usize; 3]) -> Outcome {
+pub fn linear(setting: Setting, [images, channels, filters]: [usize; 3]) -> Outcome {
+    let Setting { gpu, tuning, .. } = setting;
     let (x, weight) = (random(1, [images, 1, 1, channels]), random(2, [1, 1, channels, filters]));
     let (dz, bias) = (random(3, [images, 1, 1, filters]), random(4, [1, 1, 1, filters]));
     let [one_image, height, width] = Map::rows_of(images as u32).map(|n| n as usize);
@@ -254,9 +256,9 @@ pub fn linear(Setting { gpu, tuning }: Setting, [images, channels, filters]: [us
         kernel_row: RowId::UNLIMITED,
     };
     let widths = Rows::new(images).upload(gpu)?;
-    let (y, dx) = (trap_map(gpu, "y", dz.shape())?, trap_map(gpu, "dx", x.shape())?);
-    let x = map(gpu, "x", &x, &vec![channels; images])?.as_rows();
-    let dz = map(gpu, "dz", &dz, &vec![filters; images])?.as_rows();
+    let (y, dx) = (setting.trap_vector("y", dz.shape())?, setting.trap_vector("dx", x.shape())?);
+    let x = setting.vector("x", &x, &vec![channels; images])?.as_rows();
+    let dz = setting.vector("dz", &dz, &vec![filters; images])?.as_rows();
     let weight = gpu.upload("weight", &weight.to_weight_quads())?;
     let bias = gpu.upload("bias", &bias.to_quads())?;
     let parts = conv::weight_parts(&tuning, &conv, [dz.images, dz.height]);

@@ -1,7 +1,7 @@
 //! Depthwise convolutions.
 
 use super::agreement::{Tolerance, check_map, compare, read};
-use super::operands::{Pattern, Rows, map, random, trap, trap_map};
+use super::operands::{Pattern, Rows, random, trap};
 use super::{Check, Fault, Outcome, Setting, run};
 use crate::gpu::Recording;
 use crate::kernels::{conv::Deployed, depthwise, reduce};
@@ -94,17 +94,18 @@ impl Case {
 ///
 /// # Errors
 /// As for all cases, what the device says, or where its numbers differ.
-pub fn forward(Setting { gpu, tuning }: Setting, case: Case, activation: Option<Activation>) -> Outcome {
-    let (x, weight) = (random(1, case.x()), random(2, case.weight()));
+pub fn forward(setting: Setting, case: Case, activation: Option<Activation>) -> Outcome {
+    let Setting { gpu, tuning, .. } = setting;
+    let (x, weight) = (setting.random(1, case.x()), random(2, case.weight()));
     let bias = random(3, [1, 1, 1, x.channels]);
     let deployed = activation.map(|activation| reference::conv::Deployed { bias: &bias.values, activation });
     let want = reference::depthwise::forward(case.reference(), &x, &weight, deployed);
 
-    let y = trap_map(gpu, "y", case.y())?;
+    let y = setting.trap_map("y", case.y())?;
     let bias = gpu.upload("bias", &bias.to_quads())?;
     let mut rec = Recording::new();
     let io = depthwise::Forward {
-        x: &map(gpu, "x", &x, &case.kept)?,
+        x: &setting.map("x", &x, &case.kept)?,
         weight: &gpu.upload("weight", &weight.to_quads())?,
         deployed: activation.map(|activation| Deployed { bias: &bias, activation }),
         y: &y,
@@ -115,14 +116,15 @@ pub fn forward(Setting { gpu, tuning }: Setting, case: Case, activation: Option<
 }
 
 /// The gradient of the input.
-pub fn backward_data(Setting { gpu, tuning }: Setting, case: Case) -> Outcome {
-    let (dz, weight) = (random(1, case.y()), random(2, case.weight()));
+pub fn backward_data(setting: Setting, case: Case) -> Outcome {
+    let Setting { gpu, tuning, .. } = setting;
+    let (dz, weight) = (setting.random(1, case.y()), random(2, case.weight()));
     let want = reference::depthwise::backward_data(case.reference(), case.x(), &dz, &weight);
 
-    let dx = trap_map(gpu, "dx", case.x())?;
+    let dx = setting.trap_map("dx", case.x())?;
     let mut rec = Recording::new();
     let io = depthwise::BackwardData {
-        dz: &map(gpu, "dz", &dz, &case.kept)?,
+        dz: &setting.map("dz", &dz, &case.kept)?,
         weight: &gpu.upload("weight", &weight.to_quads())?,
         dx: &dx,
     };
@@ -132,8 +134,9 @@ pub fn backward_data(Setting { gpu, tuning }: Setting, case: Case) -> Outcome {
 }
 
 /// The gradient of the weights; returns the number of parts that it was computed in.
-pub fn backward_weight(Setting { gpu, tuning }: Setting, case: Case) -> Result<u32, Fault> {
-    let (x, dz) = (random(1, case.x()), random(2, case.y()));
+pub fn backward_weight(setting: Setting, case: Case) -> Result<u32, Fault> {
+    let Setting { gpu, tuning, .. } = setting;
+    let (x, dz) = (setting.random(1, case.x()), setting.random(2, case.y()));
     let want = reference::depthwise::backward_weight(case.reference(), case.shape.3, &x, &dz);
 
     let parts = depthwise::weight_parts(&tuning, &case.depthwise, IMAGES as u32);
@@ -142,8 +145,8 @@ pub fn backward_weight(Setting { gpu, tuning }: Setting, case: Case) -> Result<u
     let total = trap(gpu, "total", quads as usize)?;
     let mut rec = Recording::new();
     let io = depthwise::BackwardWeight {
-        x: &map(gpu, "x", &x, &case.kept)?,
-        dz: &map(gpu, "dz", &dz, &case.kept)?,
+        x: &setting.map("x", &x, &case.kept)?,
+        dz: &setting.map("dz", &dz, &case.kept)?,
         partial: &partial,
     };
     depthwise::backward_weight(&mut rec, &tuning, &case.depthwise, &case.rows.upload(gpu)?, io);

@@ -1,7 +1,7 @@
 //! Channels times their gates.
 
 use super::agreement::{Tolerance, check_map};
-use super::operands::{Rows, map, random, trap_map};
+use super::operands::{Rows, random};
 use super::pool::{SHAPE, kept};
 use super::{Check, Outcome, Setting, run};
 use crate::gpu::Recording;
@@ -18,28 +18,31 @@ pub(super) static CHECKS: &[Check] = &[
 ///
 /// # Errors
 /// As for all cases, what the device says, or where its numbers differ.
-pub fn forward(Setting { gpu, tuning }: Setting, shape: [usize; 4], kept: &[usize]) -> Outcome {
-    let (x, gate) = (random(1, shape), random(2, [shape[0], 1, 1, shape[3]]));
+pub fn forward(setting: Setting, shape: [usize; 4], kept: &[usize]) -> Outcome {
+    let Setting { gpu, tuning, .. } = setting;
+    let (x, gate) = (setting.random(1, shape), random(2, [shape[0], 1, 1, shape[3]]));
     let want = reference::excite::forward(kept, &x, &gate);
     let mut rows = Rows::new(shape[0]);
     let row = rows.add(kept);
-    let y = trap_map(gpu, "y", shape)?;
+    let y = setting.trap_map("y", shape)?;
     let mut rec = Recording::new();
-    let io = excite::Forward { x: &map(gpu, "x", &x, kept)?, gate: &map(gpu, "gate", &gate, kept)?, y: &y };
+    let io = excite::Forward { x: &setting.map("x", &x, kept)?, gate: &setting.vector("gate", &gate, kept)?, y: &y };
     excite::forward(&mut rec, &tuning, &rows.upload(gpu)?, row, io);
     run(gpu, rec)?;
     check_map(gpu, &y, kept, &want, Tolerance::sum(1))
 }
 
 /// The gradient of the gates.
-pub fn backward_gate(Setting { gpu, tuning }: Setting, shape: [usize; 4], kept: &[usize]) -> Outcome {
-    let (dy, x) = (random(1, shape), random(2, shape));
+pub fn backward_gate(setting: Setting, shape: [usize; 4], kept: &[usize]) -> Outcome {
+    let Setting { gpu, tuning, .. } = setting;
+    let (dy, x) = (setting.random(1, shape), setting.random(2, shape));
     let want = reference::excite::backward_gate(kept, &dy, &x);
     let mut rows = Rows::new(shape[0]);
     let row = rows.add(kept);
-    let dgate = trap_map(gpu, "dgate", want.shape())?;
+    let dgate = setting.trap_vector("dgate", want.shape())?;
     let mut rec = Recording::new();
-    let io = excite::BackwardGate { dy: &map(gpu, "dy", &dy, kept)?, x: &map(gpu, "x", &x, kept)?, dgate: &dgate };
+    let io =
+        excite::BackwardGate { dy: &setting.map("dy", &dy, kept)?, x: &setting.map("x", &x, kept)?, dgate: &dgate };
     excite::backward_gate(&mut rec, &tuning, &rows.upload(gpu)?, row, io);
     run(gpu, rec)?;
     // Written whole: linear layers read it all.
@@ -47,18 +50,19 @@ pub fn backward_gate(Setting { gpu, tuning }: Setting, shape: [usize; 4], kept: 
 }
 
 /// The gradient of the map by its two ways.
-pub fn backward(Setting { gpu, tuning }: Setting, shape: [usize; 4], kept: &[usize]) -> Outcome {
-    let dy = random(1, shape);
+pub fn backward(setting: Setting, shape: [usize; 4], kept: &[usize]) -> Outcome {
+    let Setting { gpu, tuning, .. } = setting;
+    let dy = setting.random(1, shape);
     let (gate, dpool) = (random(2, [shape[0], 1, 1, shape[3]]), random(3, [shape[0], 1, 1, shape[3]]));
     let want = reference::excite::backward(kept, &dy, &gate, &dpool);
     let mut rows = Rows::new(shape[0]);
     let row = rows.add(kept);
-    let dx = trap_map(gpu, "dx", shape)?;
+    let dx = setting.trap_map("dx", shape)?;
     let mut rec = Recording::new();
     let io = excite::Backward {
-        dy: &map(gpu, "dy", &dy, kept)?,
-        gate: &map(gpu, "gate", &gate, kept)?,
-        dpool: &map(gpu, "dpool", &dpool, kept)?,
+        dy: &setting.map("dy", &dy, kept)?,
+        gate: &setting.vector("gate", &gate, kept)?,
+        dpool: &setting.vector("dpool", &dpool, kept)?,
         dx: &dx,
     };
     excite::backward(&mut rec, &tuning, &rows.upload(gpu)?, row, io);

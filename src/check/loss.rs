@@ -1,7 +1,7 @@
 //! Cross-entropy of a batch, totals of an epoch.
 
 use super::agreement::{Tolerance, check_map, column, compare, read};
-use super::operands::{map, random, trap, trap_map};
+use super::operands::{random, trap};
 use super::{Check, Outcome, Setting, run};
 use crate::gpu::Recording;
 use crate::kernels::loss;
@@ -28,7 +28,7 @@ pub fn cross_entropy(
     smoothing: f32,
     taught: f32,
 ) -> Outcome {
-    let Setting { gpu, tuning } = setting;
+    let Setting { gpu, tuning, .. } = setting;
     let (offset, spread) = logits;
     let drawn = |seed| {
         let mut logits = random(seed, [images, 1, 1, classes]);
@@ -45,7 +45,7 @@ pub fn cross_entropy(
     let want = reference::loss::cross_entropy(&logits, &targets, f64::from(smoothing), lesson);
 
     let full = vec![classes; images];
-    let dlogits = trap_map(gpu, "dlogits", logits.shape())?;
+    let dlogits = setting.trap_vector("dlogits", logits.shape())?;
     let result = trap(gpu, "result", (images * 2).div_ceil(4))?;
     let targets: Vec<loss::Target> = targets
         .iter()
@@ -53,9 +53,9 @@ pub fn cross_entropy(
         .collect();
     let total = gpu.upload("total", &[2f32, 3.0, 5.0, 0.0])?;
     let mut rec = Recording::new();
-    let teacher = map(gpu, "teacher", &teacher, &full)?;
+    let teacher = setting.vector("teacher", &teacher, &full)?;
     let io = loss::CrossEntropy {
-        logits: &map(gpu, "logits", &logits, &full)?,
+        logits: &setting.vector("logits", &logits, &full)?,
         targets: &gpu.upload("targets", &targets)?,
         smoothing,
         teacher: (taught > 0.0).then_some((&teacher, taught)),

@@ -7,6 +7,7 @@
 pub mod agreement; // how far a result may lie from its reference
 pub mod operands; // operands full of traps
 pub mod conv; // dense convolutions, linear layers
+pub mod convert; // f32 to the precision of maps
 pub mod depthwise; // one filter a channel
 pub mod excite; // channels times their gates
 pub mod loss; // cross-entropy, totals of an epoch
@@ -16,7 +17,7 @@ pub mod pool; // mean over the pixels
 pub mod probe; // kernels that only measure
 pub mod reduce; // sums of parts, norms
 
-use crate::gpu::{Gpu, GpuError, Kernel, Program, Recording};
+use crate::gpu::{Gpu, GpuError, Kernel, Precision, Program, Recording};
 use crate::kernels::Tuning;
 
 /// A device and tile sizes to run a case with.
@@ -26,6 +27,8 @@ pub struct Setting<'a> {
     pub gpu: &'a Gpu,
     /// Tile sizes.
     pub tuning: Tuning,
+    /// Precision of the feature maps; whatever else a case has is of f32.
+    pub precision: Precision,
 }
 
 /// Why a case did not come out as its reference.
@@ -61,12 +64,17 @@ pub struct Check {
 }
 
 impl Check {
-    /// Runs the kernels on the device and compares.
+    /// Runs the kernels on the device, with maps of every precision that they know, and compares.
     ///
     /// # Errors
     /// What the device says, or where its numbers differ by more than rounding explains.
-    pub fn run(&self, setting: Setting) -> Outcome {
-        (self.run)(setting)
+    pub fn run(&self, gpu: &Gpu, tuning: Tuning) -> Outcome {
+        for (name, precision) in Precision::ALL {
+            if self.kernels.iter().any(|kernel| kernel.source_of(precision).is_some()) {
+                (self.run)(Setting { gpu, tuning, precision }).map_err(|fault| fault.of(name))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -74,6 +82,7 @@ impl Check {
 pub fn checks(gpu: &Gpu) -> impl Iterator<Item = &'static Check> {
     let families = [
         conv::CHECKS,
+        convert::CHECKS,
         depthwise::CHECKS,
         norm::CHECKS,
         pool::CHECKS,

@@ -1,7 +1,7 @@
 //! Normalisation or bias, activation, shortcut.
 
 use super::agreement::{Tolerance, check_map, compare, read};
-use super::operands::{Pattern, Rows, map, random, trap, trap_map};
+use super::operands::{Pattern, Rows, random, trap};
 use super::{Check, Fault, Outcome, Setting, bypass, output, run};
 use crate::gpu::Recording;
 use crate::kernels::{Merge, RowId, norm, optimizer::Control};
@@ -131,7 +131,9 @@ const MAGNITUDE: f64 = 25.0;
 ///
 /// # Errors
 /// As for all cases, what the device says, or where its numbers differ.
-pub fn statistics(Setting { gpu, tuning }: Setting, case: Case, z: &Array, rate: f64) -> Outcome {
+pub fn statistics(setting: Setting, case: Case, z: &Array, rate: f64) -> Outcome {
+    let Setting { gpu, tuning, .. } = setting;
+    let z = &setting.held(z.clone());
     let Shape(_, height, width, filters, groups) = case.shape;
     let norm = case.norm(true, Activation::Identity, false);
     let running = random(2, [groups, 1, 2, filters]);
@@ -143,7 +145,7 @@ pub fn statistics(Setting { gpu, tuning }: Setting, case: Case, z: &Array, rate:
     let running = gpu.upload("running", &running.to_quads())?;
     let control =
         Control { learning_rate: f32::NAN, statistics_rate: rate as f32, clip_norm: f32::NAN, step: f32::NAN };
-    let z_map = map(gpu, "z", z, &case.kept)?;
+    let z_map = setting.map("z", z, &case.kept)?;
     let mut rec = Recording::new();
     let io = norm::Statistics {
         z: &z_map,
@@ -181,13 +183,14 @@ pub struct Mode {
 }
 
 /// Normalisation, activation and shortcut.
-pub fn apply(Setting { gpu, tuning }: Setting, mut case: Case, mode: Mode) -> Outcome {
+pub fn apply(setting: Setting, mut case: Case, mode: Mode) -> Outcome {
+    let Setting { gpu, tuning, .. } = setting;
     let Mode { normalise, activation, fill, .. } = mode;
     let [images, height, width, filters] = case.z();
-    let z = random(1, case.z());
+    let z = setting.random(1, case.z());
     let moments = case.moments(if mode.running { 2 } else { 3 });
     let affine = case.affine(normalise);
-    let source = random(3, [images, height, width, filters / 2 + 3]);
+    let source = setting.random(3, [images, height, width, filters / 2 + 3]);
     let source_widths = Pattern::Different.widths(images, source.channels, 4);
     let has_shortcut = mode.shortcut != Shortcut::None;
     let bypass = if has_shortcut { bypass(&source_widths, filters) } else { vec![0; images] };
@@ -196,12 +199,12 @@ pub fn apply(Setting { gpu, tuning }: Setting, mut case: Case, mode: Mode) -> Ou
     let want = reference::norm::apply(reference, &z, &moments, &affine, has_shortcut.then_some(merge));
 
     let bypass_row = case.rows.add(&bypass);
-    let y = trap_map(gpu, "y", case.z())?;
+    let y = setting.trap_map("y", case.z())?;
     let statistics = gpu.upload("moments", &moments.to_quads())?;
-    let source = map(gpu, "source", &source, &source_widths)?;
+    let source = setting.map("source", &source, &source_widths)?;
     let mut rec = Recording::new();
     let io = norm::Apply {
-        z: &map(gpu, "z", &z, &case.kept)?,
+        z: &setting.map("z", &z, &case.kept)?,
         statistics: match mode.running {
             true => norm::Source::Running(&statistics),
             false => norm::Source::Batch(&statistics),
@@ -217,11 +220,12 @@ pub fn apply(Setting { gpu, tuning }: Setting, mut case: Case, mode: Mode) -> Ou
 }
 
 /// The bypass formula of NetAdaptV2 (section 2), bit for bit: one batch in which image t keeps t of `filters`.
-pub fn every_kept(Setting { gpu, tuning }: Setting, channels: usize, filters: usize) -> Outcome {
+pub fn every_kept(setting: Setting, channels: usize, filters: usize) -> Outcome {
+    let Setting { gpu, tuning, .. } = setting;
     let images = filters + 1;
     let kept: Vec<usize> = (0..images).collect();
     let bypass = bypass(&vec![channels; images], filters);
-    let (z, source) = (random(1, [images, 3, 1, filters]), random(2, [images, 3, 1, channels]));
+    let (z, source) = (setting.random(1, [images, 3, 1, filters]), setting.random(2, [images, 3, 1, channels]));
     let want = Array::from_fn([images, 3, 1, filters], |at| match at[3] {
         j if j < at[0] => z[at].max(0.0),
         j if j < channels.min(filters) => source[at],
@@ -238,12 +242,12 @@ pub fn every_kept(Setting { gpu, tuning }: Setting, channels: usize, filters: us
         group_images: images as u32,
     };
     let bypass_row = rows.add(&bypass);
-    let y = trap_map(gpu, "y", want.shape())?;
-    let source = map(gpu, "source", &source, &vec![channels; images])?;
+    let y = setting.trap_map("y", want.shape())?;
+    let source = setting.map("source", &source, &vec![channels; images])?;
     let affine = gpu.upload("affine", &vec![0.0; filters.next_multiple_of(4)])?;
     let mut rec = Recording::new();
     let io = norm::Apply {
-        z: &map(gpu, "z", &z, &kept)?,
+        z: &setting.map("z", &z, &kept)?,
         statistics: norm::Source::Batch(&affine),
         affine: &affine,
         merge: Some(Merge { kind: Shortcut::Bypass, source: &source, bypass: bypass_row }),
@@ -260,10 +264,10 @@ pub fn every_kept(Setting { gpu, tuning }: Setting, channels: usize, filters: us
 
 /// Gradients under statistics `moments`; `kinks` puts inner values exactly on the corners of activations.
 pub fn backward(setting: Setting, case: Case, mode: Mode, kinks: bool) -> Outcome {
-    let Setting { gpu, tuning } = setting;
+    let Setting { gpu, tuning, .. } = setting;
     let Mode { normalise, activation, fill, .. } = mode;
     let [images, height, width, filters] = case.z();
-    let (mut z, mut affine) = (random(1, case.z()), case.affine(normalise));
+    let (mut z, mut affine) = (setting.random(1, case.z()), case.affine(normalise));
     if kinks {
         z.values.iter_mut().enumerate().for_each(|(i, value)| *value = [0.0, 3.0, -3.0, *value][i % 4]);
         affine.values.fill(0.0);
@@ -271,16 +275,16 @@ pub fn backward(setting: Setting, case: Case, mode: Mode, kinks: bool) -> Outcom
     let moments = case.moments(3);
     // The gradient of a layer's output has bypassed channels beside the filters'.
     let dy_widths = output(&case.kept, &Pattern::Different.widths(images, filters + 2, 4));
-    let dy = random(3, [images, height, width, filters + 2]);
+    let dy = setting.random(3, [images, height, width, filters + 2]);
     let want = reference::norm::backward(case.reference(normalise, activation), &dy, &z, &moments, &affine);
 
     let norm = case.norm(normalise, activation, fill);
-    let dz = trap_map(gpu, "dz", case.z())?;
+    let dz = setting.trap_map("dz", case.z())?;
     let gradient = trap(gpu, "gradient", norm.affine_quads() as usize)?;
-    let z_map = map(gpu, "z", &z, &case.kept)?;
+    let z_map = setting.map("z", &z, &case.kept)?;
     let mut rec = Recording::new();
     let io = norm::Backward {
-        dy: &map(gpu, "dy", &dy, &dy_widths)?,
+        dy: &setting.map("dy", &dy, &dy_widths)?,
         z: &z_map,
         moments: &gpu.upload("moments", &moments.to_quads())?,
         affine: &gpu.upload("affine", &affine.to_quads())?,

@@ -1,6 +1,7 @@
 //! Operands of a case: random values, the numbers of kept channels, and NaN where there is no value.
 
-use crate::gpu::{Buf, Gpu, GpuError};
+use super::Setting;
+use crate::gpu::{Buf, Gpu, GpuError, Precision};
 use crate::kernels::{Map, RowId, Widths};
 use crate::reference::Array;
 use crate::rng::{Purpose, stream};
@@ -91,26 +92,53 @@ pub(super) fn trap(gpu: &Gpu, name: &str, quads: usize) -> Result<Buf, GpuError>
     gpu.upload(name, &vec![f32::NAN; quads * 4])
 }
 
-/// A feature map of NaN.
-pub(super) fn trap_map(gpu: &Gpu, name: &str, shape: [usize; 4]) -> Result<Map, GpuError> {
-    let map = Map::new(gpu, name, as_u32(shape))?;
-    gpu.write(&map.buf, &vec![f32::NAN; map.buf.bytes() as usize / 4]);
-    Ok(map)
+impl Setting<'_> {
+    /// The values that maps of this precision hold in the place of these.
+    pub(super) fn held(&self, mut array: Array) -> Array {
+        array.values.iter_mut().for_each(|value| *value = f64::from(self.precision.rounded(*value as f32)));
+        array
+    }
+
+    /// As [`random`], of values that maps hold exactly.
+    pub(super) fn random(&self, seed: u64, shape: [usize; 4]) -> Array {
+        self.held(random(seed, shape))
+    }
+
+    /// A feature map of NaN.
+    pub(super) fn trap_map(&self, name: &str, shape: [usize; 4]) -> Result<Map, GpuError> {
+        let map = Map::of_precision(self.gpu, name, as_u32(shape), self.precision)?;
+        let values = map.buf.bytes() / self.precision.quad_bytes() * 4;
+        self.gpu.write(&map.buf, &self.precision.pack(&vec![f32::NAN; values as usize]));
+        Ok(map)
+    }
+
+    /// A feature map by the quad rule: an image's channels from its width to the next quad are zeros, those
+    /// after them NaN.
+    pub(super) fn map(&self, name: &str, array: &Array, widths: &[usize]) -> Result<Map, GpuError> {
+        let map = Map::of_precision(self.gpu, name, as_u32(array.shape()), self.precision)?;
+        self.gpu.write(&map.buf, &self.precision.pack(&by_the_quad_rule(array, widths).to_quads()));
+        Ok(map)
+    }
+
+    /// The same for maps of one pixel, which are of f32.
+    pub(super) fn vector(&self, name: &str, array: &Array, widths: &[usize]) -> Result<Map, GpuError> {
+        Setting { precision: Precision::F32, ..*self }.map(name, array, widths)
+    }
+
+    /// One of them of NaN.
+    pub(super) fn trap_vector(&self, name: &str, shape: [usize; 4]) -> Result<Map, GpuError> {
+        Setting { precision: Precision::F32, ..*self }.trap_map(name, shape)
+    }
 }
 
-/// A feature map by the quad rule: an image's channels from its width to the next quad are zeros, those
-/// after them NaN.
-pub(super) fn map(gpu: &Gpu, name: &str, array: &Array, widths: &[usize]) -> Result<Map, GpuError> {
+fn by_the_quad_rule(array: &Array, widths: &[usize]) -> Array {
     let padded = array.resized(array.width, array.channels.next_multiple_of(4));
-    let trapped = Array::from_fn(padded.shape(), |at| {
+    Array::from_fn(padded.shape(), |at| {
         let [n, _, _, c] = at;
         match c {
             _ if c < widths[n] => padded[at],
             _ if c < widths[n].next_multiple_of(4) => 0.0,
             _ => f64::NAN,
         }
-    });
-    let map = Map::new(gpu, name, as_u32(array.shape()))?;
-    gpu.write(&map.buf, &trapped.to_quads());
-    Ok(map)
+    })
 }

@@ -1,7 +1,7 @@
 //! Mean over the pixels.
 
 use super::agreement::{Tolerance, check_map};
-use super::operands::{Pattern, Rows, map, random, trap_map};
+use super::operands::{Pattern, Rows, random};
 use super::{Check, Outcome, Setting, run};
 use crate::gpu::Recording;
 use crate::kernels::pool;
@@ -24,14 +24,15 @@ pub(super) static CHECKS: &[Check] = &[
 ///
 /// # Errors
 /// As for all cases, what the device says, or where its numbers differ.
-pub fn forward(Setting { gpu, tuning }: Setting, shape: [usize; 4], kept: &[usize]) -> Outcome {
-    let x = random(1, shape);
+pub fn forward(setting: Setting, shape: [usize; 4], kept: &[usize]) -> Outcome {
+    let Setting { gpu, tuning, .. } = setting;
+    let x = setting.random(1, shape);
     let want = reference::pool::forward(kept, &x);
     let mut rows = Rows::new(shape[0]);
     let row = rows.add(kept);
-    let y = trap_map(gpu, "y", want.shape())?;
+    let y = setting.trap_vector("y", want.shape())?;
     let mut rec = Recording::new();
-    pool::forward(&mut rec, &tuning, &rows.upload(gpu)?, row, &map(gpu, "x", &x, kept)?, &y);
+    pool::forward(&mut rec, &tuning, &rows.upload(gpu)?, row, &setting.map("x", &x, kept)?, &y);
     run(gpu, rec)?;
     let pixels = shape[1] * shape[2];
     // Written whole: linear layers read it all.
@@ -39,14 +40,15 @@ pub fn forward(Setting { gpu, tuning }: Setting, shape: [usize; 4], kept: &[usiz
 }
 
 /// The gradient of the map.
-pub fn backward(Setting { gpu, tuning }: Setting, shape: [usize; 4], kept: &[usize]) -> Outcome {
+pub fn backward(setting: Setting, shape: [usize; 4], kept: &[usize]) -> Outcome {
+    let Setting { gpu, tuning, .. } = setting;
     let dy = random(1, [shape[0], 1, 1, shape[3]]);
     let want = reference::pool::backward(kept, shape, &dy);
     let mut rows = Rows::new(shape[0]);
     let row = rows.add(kept);
-    let dx = trap_map(gpu, "dx", shape)?;
+    let dx = setting.trap_map("dx", shape)?;
     let mut rec = Recording::new();
-    pool::backward(&mut rec, &tuning, &rows.upload(gpu)?, row, &map(gpu, "dy", &dy, kept)?, &dx);
+    pool::backward(&mut rec, &tuning, &rows.upload(gpu)?, row, &setting.vector("dy", &dy, kept)?, &dx);
     run(gpu, rec)?;
     check_map(gpu, &dx, kept, &want, Tolerance::sum(1))
 }

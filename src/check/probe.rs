@@ -17,7 +17,7 @@ pub(super) static CHECKS: &[Check] = &[
 
 /// Runs `record` on random values of so many workgroups, and compares with `want` of them.
 fn case(
-    Setting { gpu, tuning }: Setting,
+    Setting { gpu, tuning, .. }: Setting,
     groups: usize,
     tolerance: Tolerance,
     record: impl Fn(&mut Recording, u32, &Buf, &Buf),

@@ -16,7 +16,7 @@ pub(super) static CHECKS: &[Check] = &[
 ///
 /// # Errors
 /// As for all cases, what the device says, or where its numbers differ.
-pub fn sum(Setting { gpu, tuning }: Setting, parts: usize, quads: usize) -> Outcome {
+pub fn sum(Setting { gpu, tuning, .. }: Setting, parts: usize, quads: usize) -> Outcome {
     let partial = random(1, [parts, 1, 1, quads * 4]);
     let want = column(reference::reduce::sum(parts, &partial.values));
     let total = trap(gpu, "total", quads)?;
@@ -29,7 +29,7 @@ pub fn sum(Setting { gpu, tuning }: Setting, parts: usize, quads: usize) -> Outc
 }
 
 /// The norm of `quads` quads.
-pub fn norm(Setting { gpu, tuning }: Setting, quads: usize) -> Outcome {
+pub fn norm(Setting { gpu, tuning, .. }: Setting, quads: usize) -> Outcome {
     let value = random(1, [1, 1, 1, quads * 4]);
     let want = column(vec![reference::reduce::norm(&value.values)]);
     let (partial, norm) = (trap(gpu, "partial", reduce::NORM_PARTS as usize / 4)?, trap(gpu, "norm", 1)?);

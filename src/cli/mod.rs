@@ -23,6 +23,7 @@ mod resume; // netadapt resume
 mod report; // netadapt report
 mod attended; // a run with somebody at the terminal
 mod runtime; // another runtime, measured beside ours
+mod precision; // the precision of feature maps, as an option
 mod share; // shares in percent
 mod stored; // which network a user means
 mod terminal; // progress, tables

@@ -1,8 +1,10 @@
 //! `netadapt search`.
 
 use super::attended::{Attended, NoTune, Output};
+use super::precision::precision;
 use super::share::share;
 use crate::data::{Preset, Sampling};
+use crate::gpu::Precision;
 use crate::run::{
     self, Comparison, Config, FinalStart, InitialWeights, RunError, StrategyKind, TargetTable, TeacherKind, threads,
 };
@@ -66,6 +68,10 @@ pub(super) struct Args {
     /// Augmentation of the training images, instead of the space's `augment`.
     #[arg(long, env = "NETADAPT_AUGMENT", value_enum)]
     augment: Option<AugmentArg>,
+    /// Precision of the feature maps of trainings, instead of the space's `train.precision`: with bf16 they take half
+    /// the memory. Sums, weights and the networks found are f32.
+    #[arg(long, env = "NETADAPT_PRECISION", value_parser = precision())]
+    precision: Option<Precision>,
     /// What to compare the result with, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',')]
     compare: Vec<CompareArg>,
@@ -202,6 +208,7 @@ impl Args {
                 SamplingArg::Balanced => Sampling::Balanced,
             }),
             augment: self.augment.map(AugmentArg::preset),
+            precision: self.precision,
             compare: self
                 .compare
                 .iter()

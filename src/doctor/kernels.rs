@@ -1,6 +1,6 @@
 //! Each kernel against its reference, with the tolerances and the traps of the tests.
 
-use crate::check::{self, Fault, Setting};
+use crate::check::{self, Fault};
 use crate::gpu::{Gpu, GpuError};
 use crate::kernels::{self, Tuning};
 use serde::Serialize;
@@ -36,7 +36,7 @@ pub(super) fn examine(gpu: &Gpu, tuning: Tuning) -> Result<KernelReport, GpuErro
     let start = Instant::now();
     let mut wrong = Vec::new();
     for check in check::checks(gpu) {
-        match check.run(Setting { gpu, tuning }) {
+        match check.run(gpu, tuning) {
             Ok(()) => {}
             Err(Fault::Gpu(
                 error @ (GpuError::Lost { .. } | GpuError::Device { .. } | GpuError::OutOfMemory { .. }),

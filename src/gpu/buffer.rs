@@ -1,5 +1,6 @@
 //! Memory of the device: a range of a buffer, with a name for the messages.
 
+use super::precision::Precision;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +10,7 @@ pub struct Buf {
     pub(super) raw: wgpu::Buffer,
     pub(super) offset: u64,
     pub(super) bytes: u64,
+    pub(super) precision: Precision,
     name: Arc<str>,
     /// Of memory that was allocated for this program.
     _held: Option<Arc<Held>>,
@@ -16,7 +18,7 @@ pub struct Buf {
 
 impl Buf {
     pub(super) fn new(raw: wgpu::Buffer, bytes: u64, name: &str, held: Option<Arc<Held>>) -> Self {
-        Self { raw, offset: 0, bytes, name: name.into(), _held: held }
+        Self { raw, offset: 0, bytes, precision: Precision::F32, name: name.into(), _held: held }
     }
 
     /// Wraps a buffer that another part of the process made; it needs the usage `STORAGE`, and `COPY_SRC` or `COPY_DST`
@@ -37,6 +39,16 @@ impl Buf {
     pub fn binding(&self) -> wgpu::BindingResource<'_> {
         let size = std::num::NonZeroU64::new(self.bytes);
         wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &self.raw, offset: self.offset, size })
+    }
+
+    /// The same memory as a map's, whose values have this format. Other memory is what its shader says, f32 mostly.
+    pub fn of_precision(&self, precision: Precision) -> Self {
+        Self { precision, ..self.clone() }
+    }
+
+    /// The format of its values.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Its length in bytes.

@@ -5,6 +5,7 @@ use super::clock::{Elapsed, Stopwatch};
 use super::context::Gpu;
 use super::error::GpuError;
 use super::pipeline::Pipeline;
+use super::precision::Precision;
 use super::recording::{Launch, Recording, Work};
 use super::reflect::Access;
 use super::submission::Submission;
@@ -155,8 +156,8 @@ fn record<'a>(pass: &mut wgpu::ComputePass<'_>, steps: &mut impl Iterator<Item =
 
 impl Step {
     fn new(gpu: &Gpu, launch: Launch, params: &wgpu::Buffer, offset: u64) -> Result<Self, GpuError> {
-        let (kernel, overrides) = launch.key();
-        let pipeline = gpu.pipelines().get(gpu, kernel, overrides)?;
+        let (kernel, precision, overrides) = launch.key();
+        let pipeline = gpu.pipelines().get(gpu, kernel, precision, overrides)?;
         let wrong = |problem: String| GpuError::Launch { launch: launch.label.clone(), problem };
         let limit = gpu.limits().workgroups;
         if launch.groups.iter().any(|groups| *groups > limit) {
@@ -188,6 +189,9 @@ impl Step {
                     .iter()
                     .find(|(bound, _)| bound == name)
                     .ok_or_else(|| wrong(format!("nothing is bound to `{name}`")))?;
+                if (buf.precision() == Precision::Bf16) != reflection.halves.contains(name) {
+                    return Err(wrong(format!("`{name}` is bound to a map of {}", buf.precision())));
+                }
                 let aliased = *access == Access::ReadWrite
                     && launch.bindings.iter().any(|(other, b)| other != name && b.shares_memory_with(buf));
                 if aliased {

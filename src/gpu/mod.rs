@@ -9,6 +9,7 @@ mod context; // adapters, a device and its limits
 mod error; // what can go wrong
 mod execute; // recordings made ready and run
 mod pipeline; // compiled kernels, cached
+mod precision; // how the values of maps lie in memory
 mod recording; // work as data
 mod reflect; // what a shader says of itself
 mod submission; // submits that the host waits for
@@ -19,6 +20,7 @@ pub use context::{Adapter, Gpu, Limits, Options, adapters};
 pub use error::GpuError;
 pub use execute::Program;
 pub use pipeline::Kernel;
+pub use precision::Precision;
 pub use recording::{Launch, Recording, Work};
 pub use reflect::{Access, Reflection};
 pub use submission::SENTINEL;

@@ -2,6 +2,7 @@
 
 use super::context::Gpu;
 use super::error::GpuError;
+use super::precision::Precision;
 use super::reflect::{Access, Reflection};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,12 +14,27 @@ pub struct Kernel {
     pub name: &'static str,
     /// Its own text first, so that naga's line numbers are the file's, then the libraries it uses.
     pub parts: &'static [&'static str],
+    /// The same for maps of bf16; none where it has no maps.
+    pub bf16: Option<&'static [&'static str]>,
 }
 
 impl Kernel {
-    /// The whole text. Module scope is order-free in WGSL, so libraries may come last.
+    /// The whole text for maps of f32. Module scope is order-free in WGSL, so libraries may come last.
     pub fn source(&self) -> String {
         self.parts.join("\n")
+    }
+
+    /// The whole text for maps of this precision, where it has one.
+    pub fn source_of(&self, precision: Precision) -> Option<String> {
+        match precision {
+            Precision::F32 => Some(self.source()),
+            Precision::Bf16 => self.bf16.map(|parts| parts.join("\n")),
+        }
+    }
+
+    /// Precisions of maps that it has a text for.
+    pub fn precisions(&self) -> impl Iterator<Item = Precision> {
+        Precision::ALL.into_iter().map(|(_, precision)| precision).filter(|p| self.source_of(*p).is_some())
     }
 
     /// Whether its text asks for 16-bit floats, which not every device has.
@@ -43,26 +59,30 @@ struct Module {
     reflection: Arc<Reflection>,
 }
 
+/// The name of a kernel and the precision of its maps.
+type Text = (&'static str, Precision);
+
 #[derive(Default)]
 pub(super) struct PipelineCache {
-    modules: Mutex<HashMap<&'static str, Arc<Module>>>,
-    pipelines: Mutex<HashMap<(&'static str, Overrides), Arc<Pipeline>>>,
+    modules: Mutex<HashMap<Text, Arc<Module>>>,
+    pipelines: Mutex<HashMap<(Text, Overrides), Arc<Pipeline>>>,
 }
 
 impl PipelineCache {
-    /// The pipeline of `kernel` with `overrides`, compiled at its first use.
+    /// The pipeline of `kernel` for maps of `precision` with `overrides`, compiled at its first use.
     pub(super) fn get(
         &self,
         gpu: &Gpu,
         kernel: &'static Kernel,
+        precision: Precision,
         overrides: &Overrides,
     ) -> Result<Arc<Pipeline>, GpuError> {
-        let key = (kernel.name, overrides.clone());
+        let key = ((kernel.name, precision), overrides.clone());
         let mut pipelines = self.pipelines.lock().expect("no holder of this lock panics");
         if let Some(pipeline) = pipelines.get(&key) {
             return Ok(Arc::clone(pipeline));
         }
-        let module = self.module(gpu, kernel)?;
+        let module = self.module(gpu, kernel, precision)?;
         for (name, _) in overrides {
             if !module.reflection.overrides.iter().any(|o| o == name) {
                 let problem = format!("the host sets an override `{name}` that the shader does not have");
@@ -95,24 +115,23 @@ impl PipelineCache {
 
     /// Forgets what was compiled of the kernel of this name and compiles this text in its place.
     pub(super) fn substitute(&self, gpu: &Gpu, kernel: &Kernel) -> Result<(), GpuError> {
-        self.pipelines.lock().expect("no holder of this lock panics").retain(|(name, _), _| *name != kernel.name);
-        self.modules.lock().expect("no holder of this lock panics").remove(kernel.name);
-        self.module(gpu, kernel).map(drop)
+        self.pipelines.lock().expect("no holder of this lock panics").retain(|((name, _), _), _| *name != kernel.name);
+        self.modules.lock().expect("no holder of this lock panics").retain(|(name, _), _| *name != kernel.name);
+        kernel.precisions().try_for_each(|precision| self.module(gpu, kernel, precision).map(drop))
     }
 
-    fn module(&self, gpu: &Gpu, kernel: &Kernel) -> Result<Arc<Module>, GpuError> {
+    fn module(&self, gpu: &Gpu, kernel: &Kernel, precision: Precision) -> Result<Arc<Module>, GpuError> {
         let mut modules = self.modules.lock().expect("no holder of this lock panics");
-        if let Some(module) = modules.get(kernel.name) {
+        if let Some(module) = modules.get(&(kernel.name, precision)) {
             return Ok(Arc::clone(module));
         }
         if !gpu.runs(kernel) {
             return Err(GpuError::NoF16 { kernel: kernel.name.into(), adapter: gpu.adapter().to_string() });
         }
-        let reflection = Reflection::of(kernel)?;
-        let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(kernel.name),
-            source: wgpu::ShaderSource::Wgsl(kernel.source().into()),
-        };
+        let reflection = Reflection::of(kernel, precision)?;
+        let source = kernel.source_of(precision).expect("it was reflected");
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source: wgpu::ShaderSource::Wgsl(source.into()) };
         // Loops written by hand end by themselves; bounding them again costs up to 6.5 times on
         // software adapters. Accesses stay checked.
         let checks = wgpu::ShaderRuntimeChecks {
@@ -148,7 +167,7 @@ impl PipelineCache {
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(kernel.name), entries: &entries });
         gpu.check()?;
         let module = Arc::new(Module { raw, layout, reflection: Arc::new(reflection) });
-        modules.insert(kernel.name, Arc::clone(&module));
+        modules.insert((kernel.name, precision), Arc::clone(&module));
         Ok(module)
     }
 }

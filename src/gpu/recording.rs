@@ -2,6 +2,7 @@
 
 use super::buffer::Buf;
 use super::pipeline::{Kernel, Overrides};
+use super::precision::Precision;
 
 /// What a launch costs at full width, for reports: never used to decide anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +72,8 @@ impl Recording {
 
 impl Launch {
     /// What a compiled kernel is cached under.
-    pub(super) fn key(&self) -> (&'static Kernel, &Overrides) {
-        (self.kernel, &self.overrides)
+    pub(super) fn key(&self) -> (&'static Kernel, Precision, &Overrides) {
+        let is_bf16 = self.bindings.iter().any(|(_, buf)| buf.precision() == Precision::Bf16);
+        (self.kernel, if is_bf16 { Precision::Bf16 } else { Precision::F32 }, &self.overrides)
     }
 }

@@ -4,6 +4,7 @@
 
 use super::error::GpuError;
 use super::pipeline::Kernel;
+use super::precision::Precision;
 
 /// How a shader uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +17,16 @@ pub enum Access {
     ReadWrite,
 }
 
+/// What a quad of bf16 is read as: two words.
+const PAIR: naga::TypeInner = naga::TypeInner::Vector { size: naga::VectorSize::Bi, scalar: naga::Scalar::U32 };
+
 /// A shader's interface.
 #[derive(Clone, Debug)]
 pub struct Reflection {
     /// Name and access of each binding, by binding number from 0, without gaps.
     pub bindings: Vec<(String, Access)>,
+    /// Names of the bindings that are maps of bf16.
+    pub halves: Vec<String>,
     /// Names of the overrides.
     pub overrides: Vec<String>,
     /// Name and byte offset of each field of `Params`.
@@ -30,12 +36,15 @@ pub struct Reflection {
 }
 
 impl Reflection {
-    /// Reads a kernel's interface, or says why naga refuses its source.
-    pub fn of(kernel: &Kernel) -> Result<Self, GpuError> {
-        let source = kernel.source();
+    /// Reads the interface of a kernel for maps of `precision`, or says why naga refuses its source or that it has none.
+    pub fn of(kernel: &Kernel, precision: Precision) -> Result<Self, GpuError> {
         let fail = |problem: String| GpuError::Shader { kernel: kernel.name.to_owned(), problem };
+        let Some(source) = kernel.source_of(precision) else {
+            return Err(fail(format!("it has no text for maps of {precision}")));
+        };
         let module = naga::front::wgsl::parse_str(&source).map_err(|e| fail(e.emit_to_string(&source)))?;
         let mut bindings = Vec::new();
+        let mut halves = Vec::new();
         let mut params = (Vec::new(), 0);
         for (_, variable) in module.global_variables.iter() {
             let Some(binding) = variable.binding else { continue };
@@ -53,6 +62,11 @@ impl Reflection {
                 let fields = members.iter().map(|m| (m.name.clone().unwrap_or_default(), m.offset)).collect();
                 params = (fields, *span);
             }
+            if let naga::TypeInner::Array { base, .. } = module.types[variable.ty].inner
+                && module.types[base].inner == PAIR
+            {
+                halves.push(variable.name.clone().unwrap_or_default());
+            }
             bindings.push((binding.binding, variable.name.clone().unwrap_or_default(), access));
         }
         bindings.sort_by_key(|(number, ..)| *number);
@@ -61,6 +75,7 @@ impl Reflection {
         }
         Ok(Self {
             bindings: bindings.into_iter().map(|(_, name, access)| (name, access)).collect(),
+            halves,
             overrides: module.overrides.iter().filter_map(|(_, o)| o.name.clone()).collect(),
             params: params.0,
             params_bytes: params.1,

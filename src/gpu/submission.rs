@@ -8,12 +8,13 @@ use super::buffer::Buf;
 use super::context::Gpu;
 use super::error::GpuError;
 use super::pipeline::Kernel;
+use super::precision::Precision;
 use std::num::NonZeroU64;
 use std::sync::Mutex;
 
 /// `shaders/probe/sentinel.wgsl`.
 pub static SENTINEL: Kernel =
-    Kernel { name: "probe/sentinel", parts: &[include_str!("../../shaders/probe/sentinel.wgsl")] };
+    Kernel { name: "probe/sentinel", parts: &[include_str!("../../shaders/probe/sentinel.wgsl")], bf16: None };
 
 /// Bytes of the sentinel, and of the clock's two readings.
 const SENTINEL_BYTES: u64 = 16;
@@ -100,7 +101,7 @@ impl<'a> Submission<'a> {
     /// Hands it to the device, with the sentinel as its last dispatch.
     pub(super) fn submit(mut self) -> Result<Submitted<'a>, GpuError> {
         let stamps = self.stamps;
-        let pipeline = self.gpu.pipelines().get(self.gpu, &SENTINEL, &Vec::new())?;
+        let pipeline = self.gpu.pipelines().get(self.gpu, &SENTINEL, Precision::F32, &Vec::new())?;
         let binding = |buffer| {
             let size = NonZeroU64::new(SENTINEL_BYTES);
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size })

@@ -6,7 +6,7 @@ use super::memory::{Footprint, Memory, Plan, read_rows};
 use super::plan::{Access, Value};
 use super::record::Recorder;
 use super::{Graph, Op, Weights};
-use crate::gpu::{Buf, Gpu, GpuError, Program, Recording};
+use crate::gpu::{Buf, Gpu, GpuError, Precision, Program, Recording};
 use crate::kernels::{Map, Merge, Tuning, conv, depthwise, excite, pool};
 use crate::space::LayerShape;
 
@@ -23,7 +23,7 @@ impl Deployed {
     /// What a network for batches of `batch` will hold.
     pub fn needs(graph: &Graph, tuning: &Tuning, batch: u32) -> Footprint {
         let actions: Vec<Access> = fuse(graph).iter().map(|op| op.access(graph)).collect();
-        Plan::new(graph, tuning, [batch; 2], &actions).footprint()
+        Plan::new(graph, tuning, [batch; 2], Precision::F32, &actions).footprint()
     }
 
     /// `graph` with `weights`, for batches of `batch`.
@@ -66,7 +66,7 @@ impl Deployed {
     ) -> Result<Self, NetworkError> {
         let fused = fuse(graph);
         let actions: Vec<Access> = fused.iter().map(|op| op.access(graph)).collect();
-        let mut memory = Memory::new(gpu, graph, Plan::new(graph, tuning, [batch; 2], &actions))?;
+        let mut memory = Memory::new(gpu, graph, Plan::new(graph, tuning, [batch; 2], Precision::F32, &actions))?;
         if let Some(images) = images {
             let map = memory.maps.get_mut(&Value::Of(Graph::IMAGES)).expect("every graph has images");
             let expected = u64::from(batch * map.height * map.width * map.quads()) * 16;

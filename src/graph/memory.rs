@@ -4,8 +4,8 @@ use super::error::NetworkError;
 use super::plan::{Access, Slots, Value};
 use super::record::{Recorder, scratch_bytes};
 use super::training::{Training, TrainingOptions};
-use super::{Graph, Weights, statistics_bytes};
-use crate::gpu::{Buf, Gpu, GpuError};
+use super::{Graph, TensorId, Weights, statistics_bytes};
+use crate::gpu::{Buf, Gpu, GpuError, Precision};
 use crate::kernels::optimizer::{BLOCK, Control};
 use crate::kernels::{Map, Tuning, Widths};
 use crate::space::{LayerShape, Row};
@@ -40,6 +40,7 @@ pub(super) fn parameter_bytes(graph: &Graph) -> u64 {
 pub(super) struct Plan {
     images: u32,
     group_images: u32,
+    precision: Precision,
     slots: Slots,
     scratch: u64,
     params: u64,
@@ -48,8 +49,14 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What these actions on so many images, in groups that share statistics, need.
-    pub(super) fn new(graph: &Graph, tuning: &Tuning, [images, group_images]: [u32; 2], actions: &[Access]) -> Self {
+    /// What these actions on so many images, in groups that share statistics, need, their maps being of `precision`.
+    pub(super) fn new(
+        graph: &Graph,
+        tuning: &Tuning,
+        [images, group_images]: [u32; 2],
+        precision: Precision,
+        actions: &[Access],
+    ) -> Self {
         let kept = [Value::Of(Graph::IMAGES), Value::Of(graph.logits)];
         let groups = images / group_images;
         let statistics =
@@ -57,7 +64,10 @@ impl Plan {
         Self {
             images,
             group_images,
-            slots: Slots::assign(actions, &kept, |value| Map::bytes_of(shape(graph, images, value))),
+            precision,
+            slots: Slots::assign(actions, &kept, |value| {
+                Map::bytes_of(shape(graph, images, value), graph.precision_of(tensor_of(value), precision))
+            }),
             scratch: scratch_bytes(graph, tuning, [images, group_images]),
             params: parameter_bytes(graph),
             moments: statistics(3),
@@ -123,9 +133,13 @@ impl std::fmt::Display for Fits {
     }
 }
 
-fn shape(graph: &Graph, images: u32, value: Value) -> [u32; 4] {
+fn tensor_of(value: Value) -> TensorId {
     let (Value::Of(tensor) | Value::Gradient(tensor)) = value;
-    let tensor = &graph.tensors[tensor];
+    tensor
+}
+
+fn shape(graph: &Graph, images: u32, value: Value) -> [u32; 4] {
+    let tensor = &graph.tensors[tensor_of(value)];
     [images, tensor.size, tensor.size, tensor.channels]
 }
 
@@ -146,11 +160,10 @@ pub(super) struct Memory {
 impl Memory {
     pub(super) fn new(gpu: &Gpu, graph: &Graph, plan: Plan) -> Result<Self, GpuError> {
         let footprint = plan.footprint();
-        let Plan { images, group_images, slots, .. } = plan;
+        let Plan { images, group_images, precision, slots, .. } = plan;
         let name_of = |slot: usize| {
-            let (Value::Of(tensor) | Value::Gradient(tensor)) =
-                slots.slot.iter().filter(|(_, s)| **s == slot).map(|(value, _)| *value).min().expect("a slot is used");
-            graph.tensors[tensor].name.clone()
+            let value = slots.slot.iter().filter(|(_, s)| **s == slot).map(|(value, _)| *value).min();
+            graph.tensors[tensor_of(value.expect("a slot is used"))].name.clone()
         };
         let bufs = slots
             .bytes
@@ -163,7 +176,8 @@ impl Memory {
             .iter()
             .map(|(value, slot)| {
                 let [images, height, width, channels] = shape(graph, images, *value);
-                (*value, Map { buf: bufs[*slot].clone(), images, height, width, channels })
+                let buf = bufs[*slot].of_precision(graph.precision_of(tensor_of(*value), precision));
+                (*value, Map { buf, images, height, width, channels })
             })
             .collect();
         Ok(Self {

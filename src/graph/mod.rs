@@ -27,6 +27,7 @@ pub use plan::{Slots, Value};
 pub use scoring::Scoring;
 pub use training::{BatchStatistics, Teacher, Totals, Training, TrainingOptions};
 
+use crate::gpu::Precision;
 use crate::kernels::RowId;
 use crate::kernels::conv::Conv;
 use crate::kernels::depthwise::Depthwise;
@@ -170,6 +171,23 @@ pub struct Graph {
 impl Graph {
     /// The images.
     pub const IMAGES: TensorId = 0;
+
+    /// The precision of a tensor where maps are of `maps`: what linear layers read and write is a thousandth of all, and
+    /// always of f32.
+    pub(crate) fn precision_of(&self, tensor: TensorId, maps: Precision) -> Precision {
+        let is_vector = self.ops.iter().any(|op| match op {
+            Op::Pool { y, .. } | Op::Norm { statistics: None, y, .. } => *y == tensor,
+            Op::Linear { z, .. } => *z == tensor,
+            _ => false,
+        });
+        if is_vector { Precision::F32 } else { maps }
+    }
+
+    /// Shape of a batch of images.
+    pub(crate) fn images_shape(&self, batch: u32) -> [u32; 4] {
+        let Tensor { size, channels, .. } = self.tensors[Self::IMAGES];
+        [batch, size, size, channels]
+    }
 
     /// Rows of its widths buffer.
     pub fn rows(&self) -> u32 {

@@ -5,7 +5,7 @@ use super::memory::{Footprint, Memory, Plan, read_rows};
 use super::plan::{Access, Value};
 use super::record::Mode;
 use super::{Graph, Op, Weights};
-use crate::gpu::{Gpu, Program, Recording};
+use crate::gpu::{Gpu, Precision, Program, Recording};
 use crate::kernels::Tuning;
 use crate::kernels::optimizer::Control;
 use crate::space::LayerShape;
@@ -23,7 +23,7 @@ pub struct Scoring {
 impl Scoring {
     fn plan(graph: &Graph, tuning: &Tuning, [groups, group_images]: [u32; 2]) -> Plan {
         let actions: Vec<Access> = graph.ops.iter().map(Op::forward_access).collect();
-        Plan::new(graph, tuning, [groups * group_images, group_images], &actions)
+        Plan::new(graph, tuning, [groups * group_images, group_images], Precision::F32, &actions)
     }
 
     /// Bytes that scoring `groups` networks at a time, each on `group_images` images, will hold.

@@ -2,11 +2,12 @@
 
 use super::memory::parameter_bytes;
 use super::{Graph, Op, TensorId};
+use crate::gpu::Precision;
 use crate::kernels::Map;
 use crate::space::Shortcut;
 
 impl Graph {
-    /// Bytes of device memory that a step of `batch` images with `moments` moments a parameter has to read and write,
+    /// Bytes of device memory that a step of `batch` images with `moments` moments a parameter and maps of `precision` has to read and write,
     /// however its kernels are fused, as long as maps do not stay in caches.
     ///
     /// A convolution reads its input and writes its output; on the way back it reads both once more, reads the gradient of
@@ -14,10 +15,11 @@ impl Graph {
     /// neither way can be one pass over several layers. Statistics, normalisation, activations, means and gates cost
     /// nothing of their own: they belong where a map is written or read. A residual is read both ways.
     /// Parameters are read both ways, their gradients written and read, they and their moments read and written once more.
-    pub fn least_step_bytes(&self, batch: u32, moments: u32) -> u64 {
-        let map = |tensor: &TensorId| {
-            let tensor = &self.tensors[*tensor];
-            Map::bytes_of([batch, tensor.size, tensor.size, tensor.channels])
+    pub fn least_step_bytes(&self, batch: u32, moments: u32, precision: Precision) -> u64 {
+        let map = |id: &TensorId| {
+            let tensor = &self.tensors[*id];
+            let shape = [batch, tensor.size, tensor.size, tensor.channels];
+            Map::bytes_of(shape, self.precision_of(*id, precision))
         };
         let maps: u64 = self
             .ops
@@ -54,8 +56,11 @@ mod tests {
         let out = graph.tensors[z].clone();
         let map = 5 * u64::from(out.size * out.size * out.channels.div_ceil(4)) * 16;
         let parameters = graph.values() as u64 * 4;
-        assert_eq!(graph.least_step_bytes(5, 1), 2 * 5 * 8 * 8 * 16 + 3 * map + 8 * parameters);
-        assert_eq!(graph.least_step_bytes(5, 2) - graph.least_step_bytes(5, 1), 2 * parameters);
+        assert_eq!(graph.least_step_bytes(5, 1, Precision::F32), 2 * 5 * 8 * 8 * 16 + 3 * map + 8 * parameters);
+        assert_eq!(
+            graph.least_step_bytes(5, 2, Precision::F32) - graph.least_step_bytes(5, 1, Precision::F32),
+            2 * parameters
+        );
     }
 
     #[test]
@@ -63,7 +68,7 @@ mod tests {
         let space = Space::open("mobile").unwrap();
         let net = space.supernet(64, 3, 10);
         let graph = lower(&net, &net.full());
-        let least = |batch| graph.least_step_bytes(batch, 1);
+        let least = |batch| graph.least_step_bytes(batch, 1, Precision::F32);
         assert_eq!(least(3) - least(2), least(2) - least(1));
         assert_eq!(2 * least(1) - least(2), 8 * graph.values() as u64 * 4);
     }

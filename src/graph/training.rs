@@ -6,10 +6,10 @@ use super::memory::{Footprint, Memory, Plan, parameter_bytes, what_fits};
 use super::plan::{Access, Value};
 use super::record::Mode;
 use super::{Graph, Op, Weights};
-use crate::gpu::{Buf, Gpu, GpuError, Program, Recording};
+use crate::gpu::{Buf, Gpu, GpuError, Precision, Program, Recording};
 use crate::kernels::loss::{self, CrossEntropy, Target};
 use crate::kernels::optimizer::{self, BLOCK, Control, Rule};
-use crate::kernels::{Tuning, reduce};
+use crate::kernels::{Map, Tuning, convert, reduce};
 use crate::space::{LayerShape, Optimizer, TrainSettings};
 
 /// How a graph is trained.
@@ -23,6 +23,8 @@ pub struct TrainingOptions {
     pub smoothing: f32,
     /// Which statistics normalise.
     pub statistics: BatchStatistics,
+    /// Precision of the feature maps and their gradients.
+    pub precision: Precision,
     /// Tile sizes.
     pub tuning: Tuning,
 }
@@ -36,7 +38,7 @@ impl TrainingOptions {
             Optimizer::AdamW => Rule::AdamW { first: momentum, second: 0.999, epsilon: 1e-8, decay },
         };
         let (smoothing, statistics) = (settings.label_smoothing, BatchStatistics::OfBatch);
-        Self { batch, rule, smoothing, statistics, tuning }
+        Self { batch, rule, smoothing, statistics, precision: settings.precision, tuning }
     }
 }
 
@@ -77,6 +79,8 @@ pub struct Training {
     memory: Memory,
     program: Program,
     teacher: Option<Teacher>,
+    /// What a step's images are written to, of f32.
+    images: Map,
     targets: Buf,
     tensors: Buf,
     gradients: Buf,
@@ -90,13 +94,16 @@ impl Training {
         let mut actions: Vec<Access> = graph.ops.iter().map(Op::forward_access).collect();
         actions.push(Access { reads: vec![Value::Of(graph.logits)], writes: vec![Value::Gradient(graph.logits)] });
         actions.extend(graph.ops.iter().rev().map(|op| op.backward_access(graph)));
-        Plan::new(graph, &options.tuning, [options.batch; 2], &actions)
+        Plan::new(graph, &options.tuning, [options.batch; 2], options.precision, &actions)
     }
 
     /// Bytes that a training will hold.
     pub fn needs(graph: &Graph, options: &TrainingOptions) -> Footprint {
         let mut footprint = Self::plan(graph, options).footprint();
         footprint.state += parameter_bytes(graph) * u64::from(1 + options.rule.moments());
+        if options.precision != Precision::F32 {
+            footprint.maps += Map::bytes_of(graph.images_shape(options.batch), Precision::F32);
+        }
         footprint
     }
 
@@ -130,7 +137,7 @@ impl Training {
     }
 
     fn make(gpu: &Gpu, graph: Graph, options: TrainingOptions, teacher: Option<Teacher>) -> Result<Self, GpuError> {
-        let TrainingOptions { batch, rule, smoothing, statistics, tuning } = options;
+        let TrainingOptions { batch, rule, smoothing, statistics, precision, tuning } = options;
         let mode = match statistics {
             BatchStatistics::OfBatch => Mode::Batch,
             BatchStatistics::Frozen => Mode::Frozen,
@@ -155,9 +162,18 @@ impl Training {
             .collect();
         let block_tensor = gpu.upload("parameter blocks", &block_tensor)?;
 
+        let images = match precision {
+            Precision::F32 => memory.maps[&Value::Of(Graph::IMAGES)].clone(),
+            Precision::Bf16 => Map::new(gpu, "images", graph.images_shape(batch))?,
+        };
+
         let mut rec = Recording::new();
         {
             let recorder = memory.recorder(&graph, &tuning);
+            if precision != Precision::F32 {
+                rec.scope("images");
+                convert::narrow(&mut rec, &tuning, &images, recorder.map(Value::Of(Graph::IMAGES)));
+            }
             for op in &graph.ops {
                 recorder.forward(&mut rec, op, mode);
             }
@@ -195,6 +211,7 @@ impl Training {
             memory,
             program,
             teacher,
+            images,
             targets,
             tensors,
             gradients,
@@ -259,7 +276,7 @@ impl Training {
         self.gpu.write(&self.tensors, &tensors);
         self.gpu.write(&self.memory.control, &[control]);
         self.gpu.write(&self.targets, targets);
-        self.gpu.write(&self.memory.maps[&Value::Of(Graph::IMAGES)].buf, images);
+        self.gpu.write(&self.images.buf, images);
         if let Some(teacher) = &self.teacher {
             teacher.network.run(images);
         }

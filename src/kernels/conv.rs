@@ -6,13 +6,13 @@ use crate::space::Activation;
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/conv/forward.wgsl`.
-pub static FORWARD: Kernel = kernel!("conv/forward", "quad", "activation", "shortcut", "tile");
+pub static FORWARD: Kernel = kernel!(maps "conv/forward", "quad", "activation", "shortcut", "tile");
 /// `shaders/conv/backward_data.wgsl`.
-pub static BACKWARD_DATA: Kernel = kernel!("conv/backward_data", "quad", "shortcut", "tile");
+pub static BACKWARD_DATA: Kernel = kernel!(maps "conv/backward_data", "quad", "shortcut", "tile");
 /// `shaders/conv/transpose.wgsl`.
 pub static TRANSPOSE: Kernel = kernel!("conv/transpose");
 /// `shaders/conv/backward_weight.wgsl`.
-pub static BACKWARD_WEIGHT: Kernel = kernel!("conv/backward_weight", "quad", "slices", "over_slices");
+pub static BACKWARD_WEIGHT: Kernel = kernel!(maps "conv/backward_weight", "quad", "slices", "over_slices");
 
 /// What the three passes of a convolution share.
 #[derive(Clone, Copy, Debug)]

@@ -6,11 +6,11 @@ use crate::gpu::{Kernel, Launch, Recording, Work};
 use bytemuck::bytes_of;
 
 /// `shaders/excite/forward.wgsl`.
-pub static FORWARD: Kernel = kernel!("excite/forward", "quad");
+pub static FORWARD: Kernel = kernel!(maps "excite/forward", "quad");
 /// `shaders/excite/backward_gate.wgsl`.
-pub static BACKWARD_GATE: Kernel = kernel!("excite/backward_gate", "quad", "slices", "over_slices");
+pub static BACKWARD_GATE: Kernel = kernel!(maps "excite/backward_gate", "quad", "slices", "over_slices");
 /// `shaders/excite/backward.wgsl`.
-pub static BACKWARD: Kernel = kernel!("excite/backward", "quad");
+pub static BACKWARD: Kernel = kernel!(maps "excite/backward", "quad");
 
 /// Operands of `forward`.
 #[derive(Clone, Copy, Debug)]

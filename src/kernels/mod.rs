@@ -5,6 +5,7 @@
 //! are overrides taken from a `Tuning`.
 
 pub mod conv; // dense convolutions, linear layers as 1x1 ones
+pub mod convert; // f32 to the precision of maps
 pub mod depthwise; // one filter a channel
 pub mod excite; // channels times their gates
 pub mod loss; // cross-entropy, totals of an epoch
@@ -15,23 +16,34 @@ pub mod probe; // what a device can do at most
 pub mod reduce; // sums of parts, norms
 mod tuning; // tile sizes for an adapter
 
-use crate::gpu::{Buf, Gpu, GpuError, Kernel};
+use crate::gpu::{Buf, Gpu, GpuError, Kernel, Precision};
 use crate::space::Activation;
 pub use tuning::Tuning;
 
-/// Joins a shader's own text and the libraries it uses.
-macro_rules! kernel {
+/// A shader's own text and those of the libraries it uses.
+macro_rules! parts {
     ($name:literal $(, $lib:literal)*) => {
-        $crate::gpu::Kernel {
-            name: $name,
-            parts: &[
-                include_str!(concat!("../../shaders/", $name, ".wgsl")),
-                $(include_str!(concat!("../../shaders/lib/", $lib, ".wgsl"))),*
-            ],
-        }
+        &[
+            include_str!(concat!("../../shaders/", $name, ".wgsl")),
+            $(include_str!(concat!("../../shaders/lib/", $lib, ".wgsl"))),*
+        ]
     };
 }
-pub(crate) use kernel;
+
+/// A kernel of its own text and the libraries it uses; `kernel!(maps ...)` of one that reads or writes feature maps.
+macro_rules! kernel {
+    (maps $name:literal $(, $lib:literal)*) => {
+        $crate::gpu::Kernel {
+            name: $name,
+            parts: $crate::kernels::parts!($name $(, $lib)*, "map_f32"),
+            bf16: Some($crate::kernels::parts!($name $(, $lib)*, "map_bf16")),
+        }
+    };
+    ($name:literal $(, $lib:literal)*) => {
+        $crate::gpu::Kernel { name: $name, parts: $crate::kernels::parts!($name $(, $lib)*), bf16: None }
+    };
+}
+pub(crate) use {kernel, parts};
 
 /// Every kernel there is, for the checks that must hold for all.
 pub static ALL: &[&Kernel] = &[
@@ -39,6 +51,7 @@ pub static ALL: &[&Kernel] = &[
     &conv::BACKWARD_DATA,
     &conv::TRANSPOSE,
     &conv::BACKWARD_WEIGHT,
+    &convert::NARROW,
     &depthwise::FORWARD,
     &depthwise::BACKWARD_DATA,
     &depthwise::BACKWARD_WEIGHT,
@@ -67,7 +80,7 @@ pub static ALL: &[&Kernel] = &[
     &probe::SENTINEL,
 ];
 
-/// A feature map on the device: (images, height, width, ceil(channels / 4)) quads of f32.
+/// A feature map on the device: (images, height, width, ceil(channels / 4)) quads, in the precision of its memory.
 #[derive(Clone, Debug)]
 pub struct Map {
     /// Its memory.
@@ -83,15 +96,27 @@ pub struct Map {
 }
 
 impl Map {
-    /// A map in new memory.
-    pub fn new(gpu: &Gpu, name: &str, [images, height, width, channels]: [u32; 4]) -> Result<Self, GpuError> {
-        let map = |buf| Self { buf, images, height, width, channels };
-        Ok(map(gpu.allocate(name, Self::bytes_of([images, height, width, channels]))?))
+    /// A map of f32 in new memory.
+    pub fn new(gpu: &Gpu, name: &str, shape: [u32; 4]) -> Result<Self, GpuError> {
+        Self::of_precision(gpu, name, shape, Precision::F32)
+    }
+
+    /// A map of any precision in new memory.
+    pub fn of_precision(gpu: &Gpu, name: &str, shape: [u32; 4], precision: Precision) -> Result<Self, GpuError> {
+        let [images, height, width, channels] = shape;
+        let buf = gpu.allocate(name, Self::bytes_of(shape, precision))?.of_precision(precision);
+        Ok(Self { buf, images, height, width, channels })
     }
 
     /// Bytes of a map of this shape.
-    pub fn bytes_of([images, height, width, channels]: [u32; 4]) -> u64 {
-        u64::from(images) * u64::from(height) * u64::from(width) * u64::from(channels.div_ceil(4)) * 16
+    pub fn bytes_of([images, height, width, channels]: [u32; 4], precision: Precision) -> u64 {
+        let pixels = u64::from(images) * u64::from(height) * u64::from(width);
+        pixels * u64::from(channels.div_ceil(4)) * precision.quad_bytes()
+    }
+
+    /// The format of its values.
+    pub fn precision(&self) -> Precision {
+        self.buf.precision()
     }
 
     /// Images, height, width, channels.

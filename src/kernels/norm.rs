@@ -6,17 +6,17 @@ use crate::space::Activation;
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/norm/statistics.wgsl`.
-pub static STATISTICS: Kernel = kernel!("norm/statistics", "quad");
+pub static STATISTICS: Kernel = kernel!(maps "norm/statistics", "quad");
 /// `shaders/norm/moments.wgsl`.
 pub static MOMENTS: Kernel = kernel!("norm/moments", "quad", "control", "slices");
 /// `shaders/norm/apply.wgsl`.
-pub static APPLY: Kernel = kernel!("norm/apply", "quad", "activation", "shortcut");
+pub static APPLY: Kernel = kernel!(maps "norm/apply", "quad", "activation", "shortcut");
 /// `shaders/norm/backward_reduce.wgsl`.
-pub static BACKWARD_REDUCE: Kernel = kernel!("norm/backward_reduce", "quad", "activation", "normalised");
+pub static BACKWARD_REDUCE: Kernel = kernel!(maps "norm/backward_reduce", "quad", "activation", "normalised");
 /// `shaders/norm/backward_affine.wgsl`.
 pub static BACKWARD_AFFINE: Kernel = kernel!("norm/backward_affine", "quad", "slices", "over_slices");
 /// `shaders/norm/backward_apply.wgsl`.
-pub static BACKWARD_APPLY: Kernel = kernel!("norm/backward_apply", "quad", "activation", "normalised");
+pub static BACKWARD_APPLY: Kernel = kernel!(maps "norm/backward_apply", "quad", "activation", "normalised");
 
 /// Added to a variance before its root, PyTorch's default.
 pub const EPSILON: f32 = 1e-5;

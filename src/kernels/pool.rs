@@ -5,9 +5,9 @@ use crate::gpu::{Kernel, Launch, Recording, Work};
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/pool/forward.wgsl`.
-pub static FORWARD: Kernel = kernel!("pool/forward", "quad", "slices", "over_slices");
+pub static FORWARD: Kernel = kernel!(maps "pool/forward", "quad", "slices", "over_slices");
 /// `shaders/pool/backward.wgsl`.
-pub static BACKWARD: Kernel = kernel!("pool/backward", "quad");
+pub static BACKWARD: Kernel = kernel!(maps "pool/backward", "quad");
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]

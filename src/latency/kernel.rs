@@ -4,7 +4,7 @@ use super::device::{Device, Rates};
 use super::layer::Layer;
 use super::measure::{alone, empty_elapsed};
 use super::stats::Spread;
-use crate::gpu::{Elapsed, Gpu, GpuError, Program, Work};
+use crate::gpu::{Elapsed, Gpu, GpuError, Precision, Program, Work};
 use crate::kernels::Tuning;
 use serde::Serialize;
 use std::time::Instant;
@@ -64,6 +64,8 @@ pub enum Bound {
 pub struct KernelOptions {
     /// Images of a batch.
     pub images: u32,
+    /// Precision of the feature maps.
+    pub precision: Precision,
     /// Whether widths are drawn too.
     pub dropout: bool,
     /// Rounds; medians count.
@@ -136,7 +138,7 @@ pub fn layer_kernels(
     beside: &mut dyn FnMut(&str) -> Option<f64>,
 ) -> Result<Vec<KernelTime>, GpuError> {
     let begun = Instant::now();
-    let mut recorded = layer.record(gpu, tuning, options.images)?;
+    let mut recorded = layer.record(gpu, tuning, options.images, options.precision)?;
     if !recorded.recording.launches().iter().any(|launch| wanted(launch.kernel.name)) {
         return Ok(Vec::new());
     }

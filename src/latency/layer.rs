@@ -1,12 +1,12 @@
 //! Every kernel over shapes of real networks: what is measured when kernels are.
 
-use crate::gpu::{Buf, Gpu, GpuError, Recording};
+use crate::gpu::{Buf, Gpu, GpuError, Precision, Recording};
 use crate::kernels::conv::{self, Conv};
 use crate::kernels::depthwise::{self, Depthwise};
 use crate::kernels::loss::{self, CrossEntropy};
 use crate::kernels::norm::{self, Norm, Source};
 use crate::kernels::optimizer::{self, BLOCK, Control, Rule};
-use crate::kernels::{Map, Merge, RowId, Tuning, Widths, excite, pool, probe, reduce};
+use crate::kernels::{Map, Merge, RowId, Tuning, Widths, convert, excite, pool, probe, reduce};
 use crate::rng::{Purpose, stream};
 use crate::space::{Activation, Shortcut};
 use rand::{Rng, RngExt};
@@ -27,6 +27,8 @@ pub enum Layer {
     Pool { size: u32, channels: u32 },
     /// Channels times gates, forward and backward.
     Excite { size: u32, channels: u32 },
+    /// Images of f32 in the precision of maps.
+    Images { size: u32 },
     /// Cross-entropy and the totals of an epoch.
     Loss { classes: u32 },
     /// The sum of the parts of a gradient, and its norm.
@@ -70,6 +72,7 @@ pub static LAYERS: &[Layer] = &[
     Layer::Pool { size: 8, channels: 256 },
     Layer::Excite { size: 16, channels: 96 },
     Layer::Excite { size: 8, channels: 256 },
+    Layer::Images { size: 64 },
     Layer::Loss { classes: 10 },
     Layer::Loss { classes: 1000 },
     Layer::Reduce { parts: 24, quads: 36_864 },
@@ -93,6 +96,7 @@ impl std::fmt::Display for Layer {
                 write!(f, "{size}px {channels}{}", if residual { " residual" } else { "" })
             }
             Self::Pool { size, channels } | Self::Excite { size, channels } => write!(f, "{size}px {channels}"),
+            Self::Images { size } => write!(f, "{size}px images"),
             Self::Loss { classes } => write!(f, "{classes} classes"),
             Self::Reduce { parts, quads } => write!(f, "{parts} x {quads} quads"),
             Self::Optimizer { parameters } => write!(f, "{parameters} parameters"),
@@ -135,7 +139,9 @@ impl Layer {
             | Self::Norm { channels, .. }
             | Self::Pool { channels, .. }
             | Self::Excite { channels, .. } => [channels, channels],
-            Self::Loss { .. } | Self::Reduce { .. } | Self::Optimizer { .. } | Self::Probe => [1, 1],
+            Self::Images { .. } | Self::Loss { .. } | Self::Reduce { .. } | Self::Optimizer { .. } | Self::Probe => {
+                [1, 1]
+            }
         }
     }
 
@@ -148,9 +154,12 @@ impl Layer {
             | Self::Norm { .. }
             | Self::Pool { .. }
             | Self::Excite { .. } => true,
-            Self::Linear { .. } | Self::Loss { .. } | Self::Reduce { .. } | Self::Optimizer { .. } | Self::Probe => {
-                false
-            }
+            Self::Linear { .. }
+            | Self::Images { .. }
+            | Self::Loss { .. }
+            | Self::Reduce { .. }
+            | Self::Optimizer { .. }
+            | Self::Probe => false,
         };
         masked.then(|| {
             let draw = |image: u32| {
@@ -179,17 +188,17 @@ impl Layer {
         }
     }
 
-    /// Its launches for `images` images at full width.
+    /// Its launches for `images` images at full width, on maps of `precision`.
     ///
     /// # Errors
     /// Where memory runs out.
-    pub fn record(&self, gpu: &Gpu, tuning: &Tuning, images: u32) -> Result<Recorded, GpuError> {
+    pub fn record(&self, gpu: &Gpu, tuning: &Tuning, images: u32, precision: Precision) -> Result<Recorded, GpuError> {
         let side = match *self {
             Self::Conv { kernel, .. } | Self::Depthwise { kernel, .. } => kernel,
             _ => 1,
         };
         let widths = Widths { buf: gpu.allocate("widths", u64::from(images) * 16)?, images };
-        let mut recorder = Recorder { gpu, tuning, images, rec: Recording::new(), widths };
+        let mut recorder = Recorder { gpu, tuning, images, precision, rec: Recording::new(), widths };
         recorder.layer(self)?;
         let recorded = Recorded { recording: recorder.rec, widths: recorder.widths, side };
         recorded.set_widths(gpu, &vec![self.full(); images as usize]);
@@ -197,25 +206,33 @@ impl Layer {
     }
 }
 
+/// Values of -1 to 1: nothing that a processor is slow at, like subnormal numbers.
+fn values(quads: u32) -> Vec<f32> {
+    let mut rng = stream(1, Purpose::Data, 0, 0);
+    (0..quads * 4).map(|_| (rng.next_u32() >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
+}
+
 struct Recorder<'a> {
     gpu: &'a Gpu,
     tuning: &'a Tuning,
     images: u32,
+    precision: Precision,
     rec: Recording,
     widths: Widths,
 }
 
 impl Recorder<'_> {
-    /// Memory of values of -1 to 1: nothing that a processor is slow at, like subnormal numbers.
     fn filled(&self, name: &str, quads: u32) -> Result<Buf, GpuError> {
-        let mut rng = stream(1, Purpose::Data, 0, 0);
-        let values: Vec<f32> = (0..quads * 4).map(|_| (rng.next_u32() >> 8) as f32 / (1 << 23) as f32 - 1.0).collect();
-        self.gpu.upload(name, &values)
+        self.gpu.upload(name, &values(quads))
     }
 
     fn map(&self, name: &str, size: u32, channels: u32) -> Result<Map, GpuError> {
-        let buf = self.filled(name, self.images * size * size * channels.div_ceil(4))?;
-        Ok(Map { buf, images: self.images, height: size, width: size, channels })
+        // Those of one pixel are of f32, as in a network.
+        let precision = if size == 1 { Precision::F32 } else { self.precision };
+        let map = Map::of_precision(self.gpu, name, [self.images, size, size, channels], precision)?;
+        let quads = self.images * size * size * channels.div_ceil(4);
+        self.gpu.write(&map.buf, &precision.pack(&values(quads)));
+        Ok(map)
     }
 
     fn room(&self, quads: u32) -> Result<Buf, GpuError> {
@@ -258,6 +275,12 @@ impl Recorder<'_> {
                 excite::backward_gate(rec, tuning, widths, KEPT, excite::BackwardGate { dy: &y, x: &x, dgate: &dpool });
                 let io = excite::Backward { dy: &y, gate: &gate, dpool: &dpool, dx: &x };
                 excite::backward(rec, tuning, widths, KEPT, io);
+                Ok(())
+            }
+            Layer::Images { size } => {
+                let x = Map::new(self.gpu, "images", [self.images, size, size, 3])?;
+                let y = self.map("y", size, 3)?;
+                convert::narrow(&mut self.rec, self.tuning, &x, &y);
                 Ok(())
             }
             Layer::Loss { classes } => {

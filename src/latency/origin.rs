@@ -60,8 +60,10 @@ pub(crate) fn shaders() -> String {
     for kernel in kernels::ALL {
         sum.update(kernel.name);
         sum.update([0]);
-        sum.update(kernel.source());
-        sum.update([0]);
+        for precision in kernel.precisions() {
+            sum.update(kernel.source_of(precision).expect("it is one of its own"));
+            sum.update([0]);
+        }
     }
     hex(&sum.finalize())
 }

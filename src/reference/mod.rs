@@ -4,6 +4,7 @@
 //! and it knows neither devices nor tiles.
 
 pub mod conv; // dense convolutions, linear layers as 1x1 ones
+pub mod convert; // f32 to the precision of maps
 pub mod depthwise; // one filter a channel
 pub mod excite; // channels times their gates
 pub mod loss; // cross-entropy, totals of an epoch

@@ -3,6 +3,7 @@
 use super::initial::InitialWeights;
 use super::target::TargetTable;
 use crate::data::{Preset, Sampling};
+use crate::gpu::Precision;
 use crate::search::Goal;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -101,6 +102,9 @@ pub struct Config {
     /// Augmentation of all trainings, where the space's own is not wanted.
     #[serde(default)]
     pub augment: Option<Preset>,
+    /// Precision of the feature maps of trainings, where the space's own is not wanted.
+    #[serde(default)]
+    pub precision: Option<Precision>,
     /// What the search is compared with.
     pub compare: Vec<Comparison>,
     /// Another run, whose super-network is searched again in the place of training one; its images, seed, space and

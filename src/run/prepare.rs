@@ -65,6 +65,9 @@ pub(super) fn space(config: &Config) -> Result<(Space, u32), RunError> {
     if let Some(sampling) = config.sampling {
         space.train.sampling = sampling;
     }
+    if let Some(precision) = config.precision {
+        space.train.precision = precision;
+    }
     if let Some(preset) = config.augment {
         space.augment = preset.augment();
     }

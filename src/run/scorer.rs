@@ -5,6 +5,7 @@ use super::networks::Known;
 use super::prepare::Prepared;
 use super::records::Thoroughness;
 use super::stop::Stop;
+use crate::gpu::Precision;
 use crate::graph::{Scoring, Weights};
 use crate::kernels::Map;
 use crate::search::{BoxError, Score, Scorer};
@@ -69,7 +70,7 @@ impl SharedScorer {
             .graph
             .tensors
             .iter()
-            .map(|t| Map::bytes_of([1, t.size, t.size, t.channels]))
+            .map(|t| Map::bytes_of([1, t.size, t.size, t.channels], Precision::F32))
             .max()
             .expect("a graph has tensors");
         let most = (MAP_BYTES / per_image).max(1) as u32;

@@ -1,6 +1,7 @@
 //! The search and training settings that a space carries, since what suits one does not suit another.
 
 use crate::data::Sampling;
+use crate::gpu::Precision;
 use serde::{Deserialize, Serialize};
 
 /// How widths are drawn for ordered dropout.
@@ -106,6 +107,9 @@ pub enum Optimizer {
 pub struct TrainSettings {
     /// Images of a step.
     pub batch: u32,
+    /// Precision of the feature maps of trainings: `f32` or `bf16`. Sums, weights and found networks are f32.
+    #[serde(default)]
+    pub precision: Precision,
     /// Epochs of the super-network.
     pub epochs: u32,
     /// Epochs of a found network's final training.

@@ -1,8 +1,8 @@
 //! Which tile sizes are faster: candidates in turn with what they would replace, knob by knob.
 
 use super::knob::Knob;
-use crate::check::{self, Fault, Setting};
-use crate::gpu::{Elapsed, Gpu, GpuError, Program};
+use crate::check::{self, Fault};
+use crate::gpu::{Elapsed, Gpu, GpuError, Precision, Program};
 use crate::kernels::{Tuning, conv, depthwise, reduce};
 use crate::latency::{Layer, Spread, empty_elapsed};
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,7 @@ fn is_fatal(error: &GpuError) -> bool {
 fn fault(gpu: &Gpu, knob: Knob, tuning: &Tuning) -> Result<Option<String>, GpuError> {
     let affected = |check: &&check::Check| check.kernels.iter().any(|kernel| knob.affects(kernel.name));
     for check in check::checks(gpu).filter(affected) {
-        match check.run(Setting { gpu, tuning: *tuning }) {
+        match check.run(gpu, *tuning) {
             Ok(()) => {}
             Err(Fault::Gpu(error)) if is_fatal(&error) => return Err(error),
             Err(fault) => {
@@ -124,7 +124,7 @@ impl Bench<'_> {
     }
 
     fn layer(&self, knob: Knob, tuning: &Tuning, layer: &Layer) -> Result<Timed, GpuError> {
-        let mut recording = layer.record(self.gpu, tuning, self.images)?.recording;
+        let mut recording = layer.record(self.gpu, tuning, self.images, Precision::F32)?.recording;
         // Parts of a gradient are summed up: more of them are not for nothing.
         let bound = |kernel: &str, name: &str| {
             let launch = recording.launches().iter().find(|launch| launch.kernel.name == kernel)?;

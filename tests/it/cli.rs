@@ -476,7 +476,7 @@ fn the_benchmark_of_kernels_names_its_bounds_and_what_it_knows() {
         assert_eq!(row["processor_ms"]["median"].as_f64().is_some_and(|ms| ms > 0.0), software, "{row}");
         assert_eq!(result["shares_by"], if software { "processor time" } else { "wall clock" });
     }
-    fails(&bench(&["kernels", "pols"]), 1, &["`pols`", "conv, depthwise, norm"]);
+    fails(&bench(&["kernels", "pols"]), 1, &["`pols`", "conv, convert, depthwise, norm"]);
 }
 
 #[test]

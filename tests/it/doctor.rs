@@ -1,9 +1,9 @@
 //! What the doctor says of a device that works, and of one that does not.
 
 use crate::harness::gpu;
-use netadapt::check::{Setting, checks};
+use netadapt::check::checks;
 use netadapt::doctor::{Question, Report, examine};
-use netadapt::gpu::{Gpu, Kernel, Options, SENTINEL};
+use netadapt::gpu::{Gpu, Kernel, Options, Precision, SENTINEL};
 use netadapt::graph::{BatchStatistics, NetworkError, Training, TrainingOptions, lower};
 use netadapt::kernels::optimizer::Rule;
 use netadapt::kernels::{self, Tuning};
@@ -25,8 +25,10 @@ fn report(gpu: &Gpu) -> Report {
 
 /// The kernel with its own text changed.
 fn changed(kernel: &Kernel, change: impl Fn(&str) -> String) -> &'static Kernel {
-    let parts: Vec<&'static str> = kernel.parts.iter().map(|part| -> &'static str { change(part).leak() }).collect();
-    Box::leak(Box::new(Kernel { name: kernel.name, parts: parts.leak() }))
+    let changed = |parts: &[&str]| -> &'static [&'static str] {
+        parts.iter().map(|part| -> &'static str { change(part).leak() }).collect::<Vec<_>>().leak()
+    };
+    Box::leak(Box::new(Kernel { name: kernel.name, parts: changed(kernel.parts), bf16: kernel.bf16.map(changed) }))
 }
 
 /// The text with a `main` that does nothing.
@@ -40,12 +42,12 @@ fn idle(text: &str) -> String {
 #[test]
 fn every_kernel_that_does_nothing_is_found() {
     let gpu = own_device();
-    let setting = Setting { gpu: &gpu, tuning: Tuning::for_adapter(gpu.adapter()) };
+    let tuning = Tuning::for_adapter(gpu.adapter());
     for kernel in kernels::ALL.iter().filter(|kernel| gpu.runs(kernel)) {
         gpu.substitute(changed(kernel, idle)).expect("the text is valid");
         for check in checks(&gpu) {
             let names: Vec<&str> = check.kernels.iter().map(|kernel| kernel.name).collect();
-            let outcome = check.run(setting);
+            let outcome = check.run(&gpu, tuning);
             let fails = names.contains(&kernel.name) || kernel.name == SENTINEL.name;
             assert_eq!(outcome.is_err(), fails, "{} and {names:?}: {outcome:?}", kernel.name);
         }
@@ -92,7 +94,8 @@ fn what_would_fit_fits() {
     let graph = lower(&net, &net.full());
     let tuning = Tuning::for_adapter(gpu.adapter());
     let rule = Rule::Sgd { momentum: 0.9, decay: 0.0 };
-    let options = |batch| TrainingOptions { batch, rule, smoothing: 0.0, statistics: BatchStatistics::OfBatch, tuning };
+    let (statistics, precision) = (BatchStatistics::OfBatch, Precision::F32);
+    let options = |batch| TrainingOptions { batch, rule, smoothing: 0.0, statistics, precision, tuning };
     let needs = |batch| Training::needs(&graph, &options(batch)).bytes();
     let before = gpu.held_bytes();
     let training = Training::new(&gpu, graph.clone(), options(64)).expect("there is room");
@@ -130,8 +133,7 @@ fn a_device_without_memory_is_described_too() {
     // The kernels' checks have their operands, and little is left.
     let enough = (0..).map(|step| step * 64).find(|allocations| {
         gpu.refuse_allocations_after(*allocations);
-        let setting = Setting { gpu: &gpu, tuning: Tuning::for_adapter(gpu.adapter()) };
-        checks(&gpu).all(|check| check.run(setting).is_ok())
+        checks(&gpu).all(|check| check.run(&gpu, Tuning::for_adapter(gpu.adapter())).is_ok())
     });
     gpu.refuse_allocations_after(enough.expect("some number is enough") + 64);
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,6 +1,7 @@
 //! Ten training steps against PyTorch's, from `assets/golden/training.safetensors`.
 
 use crate::harness::gpu;
+use netadapt::gpu::Precision;
 use netadapt::graph::{BatchStatistics, Graph, Training, TrainingOptions, Weights, lower};
 use netadapt::kernels::Tuning;
 use netadapt::kernels::optimizer::{Control, Rule};
@@ -46,6 +47,7 @@ fn training(space: &Space, graph: &Graph) -> Training {
         rule: Rule::Sgd { momentum: settings.momentum, decay: settings.weight_decay },
         smoothing: settings.label_smoothing,
         statistics: BatchStatistics::OfBatch,
+        precision: Precision::F32,
         tuning: Tuning::for_adapter(gpu().adapter()),
     };
     let training = Training::new(gpu(), graph.clone(), options).expect("the network fits");

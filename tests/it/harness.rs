@@ -5,7 +5,7 @@
 use netadapt::check::agreement::{Tolerance, compare};
 use netadapt::check::operands::random;
 use netadapt::check::{Fault, Outcome, Setting};
-use netadapt::gpu::{Gpu, Options};
+use netadapt::gpu::{Gpu, Options, Precision};
 use netadapt::kernels::Tuning;
 use netadapt::reference::Array;
 use netadapt::tune::Knob;
@@ -59,15 +59,22 @@ pub(crate) fn settings() -> Vec<(String, Setting<'static>)> {
         slices: 256,
     };
     let own = Tuning::for_adapter(gpu().adapter());
+    let (f32, bf16) = (Precision::F32, Precision::Bf16);
     let mut settings = vec![
-        ("own tuning".to_owned(), Setting { gpu: gpu(), tuning: own }),
-        ("narrow tiles".to_owned(), Setting { gpu: gpu(), tuning: narrow }),
-        ("wide tiles, WebGPU's default limits".to_owned(), Setting { gpu: portable(), tuning: wide }),
+        ("own tuning".to_owned(), Setting { gpu: gpu(), tuning: own, precision: f32 }),
+        ("narrow tiles".to_owned(), Setting { gpu: gpu(), tuning: narrow, precision: f32 }),
+        ("wide tiles, WebGPU's default limits".to_owned(), Setting { gpu: portable(), tuning: wide, precision: f32 }),
+        ("own tuning, bf16".to_owned(), Setting { gpu: gpu(), tuning: own, precision: bf16 }),
+        (
+            "wide tiles, WebGPU's default limits, bf16".into(),
+            Setting { gpu: portable(), tuning: wide, precision: bf16 },
+        ),
     ];
     if is_long() {
         for (knob, start) in Knob::ALL.into_iter().flat_map(|knob| [(knob, own), (knob, Tuning::GPU)]) {
             let candidates = knob.candidates(&start).into_iter();
-            let named = |tuning| (format!("{knob} {}", knob.value(&tuning)), Setting { gpu: gpu(), tuning });
+            let named =
+                |tuning| (format!("{knob} {}", knob.value(&tuning)), Setting { gpu: gpu(), tuning, precision: f32 });
             settings.extend(candidates.map(named));
         }
     }

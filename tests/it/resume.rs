@@ -8,7 +8,7 @@ use crate::scene::Scene;
 use netadapt::data::{self, Format, Images, Preset, Sampling};
 use netadapt::digest::sha256;
 use netadapt::disk::{Disk, SystemDisk};
-use netadapt::gpu::{Gpu, GpuError, Kernel, Options, Program, Recording, SENTINEL};
+use netadapt::gpu::{Gpu, GpuError, Kernel, Options, Precision, Program, Recording, SENTINEL};
 use netadapt::graph::{initial_weights, lower};
 use netadapt::kernels::{Tuning, probe};
 use netadapt::rng::{Purpose, stream};
@@ -96,11 +96,13 @@ fn is_stopped(result: &Result<run::RunResult, RunError>) -> bool {
     matches!(result, Err(RunError::Stopped { .. }))
 }
 
-/// Stops before every piece of work of the run in turn, so that each goes on once from there; a teacher is trained too.
+/// Stops before every piece of work of the run in turn, so that each goes on once from there; a teacher is trained too,
+/// and maps are of bf16.
 #[test]
 fn a_run_that_is_stopped_at_every_step_comes_to_the_same() {
     let scene = Scene::new();
-    let taught = |out| Config { teacher: Some(TeacherKind::Initial), ..config(&scene, out, "70%MAC") };
+    let (teacher, precision) = (Some(TeacherKind::Initial), Some(Precision::Bf16));
+    let taught = |out| Config { teacher, precision, ..config(&scene, out, "70%MAC") };
     let whole = taught("reference");
     run::search(&whole, environment(), &mut ()).expect("a run that nothing happens to ends well");
     let config = taught("stopped");
@@ -509,7 +511,7 @@ fn a_device_that_only_pretends_to_work_is_a_lost_device() {
     let text = SENTINEL.parts[0].replace("y[0].x = params.number;", "y[0].y = params.number;");
     assert_ne!(text, SENTINEL.parts[0]);
     let parts: &'static [&'static str] = Vec::leak(vec![&*text.leak()]);
-    gpu.substitute(&Kernel { name: SENTINEL.name, parts }).unwrap();
+    gpu.substitute(&Kernel { name: SENTINEL.name, parts, bf16: None }).unwrap();
     let missing = |error: GpuError| {
         assert!(matches!(&error, GpuError::Lost { reason } if reason.contains("is missing")), "{error}");
     };

@@ -76,6 +76,7 @@ impl Scene {
             final_start: FinalStart::Shared,
             teacher: None,
             sampling: None,
+            precision: None,
             augment: None,
             compare: Vec::new(),
             from: None,

@@ -3,17 +3,26 @@
 use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage};
-use netadapt::gpu::{Access, Kernel, Reflection};
+use netadapt::gpu::{Access, Kernel, Precision, Reflection};
 use netadapt::kernels::{ALL, optimizer};
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn parse(kernel: &Kernel) -> Module {
-    let source = kernel.source();
+/// Every text of every kernel: with maps of f32, and of bf16 where it has any.
+fn texts() -> impl Iterator<Item = (&'static Kernel, Precision)> {
+    ALL.iter().flat_map(|kernel| kernel.precisions().map(|precision| (*kernel, precision)))
+}
+
+fn source(kernel: &Kernel, precision: Precision) -> String {
+    kernel.source_of(precision).expect("it has a text for its own precisions")
+}
+
+fn parse(kernel: &Kernel, precision: Precision) -> Module {
+    let source = source(kernel, precision);
     naga::front::wgsl::parse_str(&source)
-        .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&source)))
+        .unwrap_or_else(|error| panic!("{} {precision}: {}", kernel.name, error.emit_to_string(&source)))
 }
 
 /// Nothing beyond the core of WGSL is allowed, but for f16 where the text asks for it.
@@ -51,7 +60,8 @@ fn every_file_has_one_host() {
     let files = files(&root().join("shaders"));
     for (name, text) in &files {
         if name.starts_with("lib/") {
-            let used = ALL.iter().any(|kernel| kernel.parts[1..].contains(&text.as_str()));
+            let all = ALL.iter().flat_map(|kernel| kernel.parts.iter().chain(kernel.bf16.into_iter().flatten()));
+            let used = all.into_iter().any(|part| part == text);
             assert!(used, "no kernel uses {name}");
         } else {
             let host = ALL.iter().find(|kernel| kernel.name == name);
@@ -65,25 +75,28 @@ fn every_file_has_one_host() {
 #[test]
 fn no_kernel_carries_a_library_that_it_does_not_need() {
     for kernel in ALL {
-        for left_out in 1..kernel.parts.len() {
-            let rest: Vec<&str> = (0..kernel.parts.len()).filter(|i| *i != left_out).map(|i| kernel.parts[i]).collect();
-            let compiles = naga::front::wgsl::parse_str(&rest.join("\n")).is_ok();
-            assert!(!compiles, "{} does not need\n{}", kernel.name, kernel.parts[left_out]);
+        for parts in [kernel.parts].into_iter().chain(kernel.bf16) {
+            for left_out in 1..parts.len() {
+                let rest: Vec<&str> = (0..parts.len()).filter(|i| *i != left_out).map(|i| parts[i]).collect();
+                let compiles = naga::front::wgsl::parse_str(&rest.join("\n")).is_ok();
+                assert!(!compiles, "{} does not need\n{}", kernel.name, parts[left_out]);
+            }
         }
     }
 }
 
 #[test]
 fn bindings_are_used_and_fit_webgpus_limits() {
-    for kernel in ALL {
-        let reflection = Reflection::of(kernel).expect("a valid shader");
+    for (kernel, precision) in texts() {
+        let reflection = Reflection::of(kernel, precision).expect("a valid shader");
+        assert_eq!(precision == Precision::Bf16, !reflection.halves.is_empty(), "{}: maps of bf16", kernel.name);
         let (first, others) = reflection.bindings.split_first().expect("bindings");
         assert_eq!(first, &("params".to_owned(), Access::Uniform), "{}: binding 0", kernel.name);
         assert!(others.iter().all(|(_, access)| *access != Access::Uniform), "{}: two uniforms", kernel.name);
         assert!(others.len() <= 8, "{} binds {} storage buffers", kernel.name, others.len());
         assert!(others.iter().any(|(_, access)| *access == Access::ReadWrite), "{} writes nothing", kernel.name);
 
-        let module = parse(kernel);
+        let module = parse(kernel, precision);
         let info = validate(kernel, &module);
         assert_eq!(module.entry_points.len(), 1, "{}: one entry point", kernel.name);
         assert_eq!(module.entry_points[0].name, "main", "{}", kernel.name);
@@ -103,8 +116,8 @@ fn bindings_are_used_and_fit_webgpus_limits() {
 
 #[test]
 fn overrides_have_names_and_defaults() {
-    for kernel in ALL {
-        for (_, constant) in parse(kernel).overrides.iter() {
+    for (kernel, precision) in texts() {
+        for (_, constant) in parse(kernel, precision).overrides.iter() {
             let name = constant.name.as_deref();
             let name = name.unwrap_or_else(|| panic!("{}: an override without a name", kernel.name));
             assert!(constant.init.is_some(), "{}: {name} has no default", kernel.name);
@@ -141,9 +154,11 @@ fn keep(name: &str, text: &str) {
 #[test]
 fn translates_for_every_back_end() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for kernel in ALL {
-        keep(&format!("{}.wgsl", kernel.name), &kernel.source());
-        let module = parse(kernel);
+    for (kernel, precision) in texts() {
+        let name =
+            if precision == Precision::F32 { kernel.name.into() } else { format!("{}-{precision}", kernel.name) };
+        keep(&format!("{name}.wgsl"), &source(kernel, precision));
+        let module = parse(kernel, precision);
         let info = validate(kernel, &module);
         for (set, constants) in override_sets(&module).into_iter().enumerate() {
             let entry = Some((ShaderStage::Compute, "main"));
@@ -160,7 +175,7 @@ fn translates_for_every_back_end() {
             let mut text = String::new();
             let direct = hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None);
             assert!(direct.is_ok(), "{}: HLSL: {:?}", kernel.name, direct.err());
-            keep(&format!("{}-{set}.hlsl", kernel.name), &text);
+            keep(&format!("{name}-{set}.hlsl"), &text);
 
             let options = spv::Options { lang_version: (1, 3), ..Default::default() };
             let words = spv::write_vec(&module, &info, &options, None)
@@ -218,7 +233,7 @@ fn host(family: &str) -> Vec<(String, Vec<String>)> {
 #[test]
 fn params_have_the_fields_of_their_host() {
     for kernel in ALL {
-        let params = shader_struct(&parse(kernel), "Params");
+        let params = shader_struct(&parse(kernel, Precision::F32), "Params");
         if params.len() == 1 {
             continue; // The host passes the number itself.
         }
@@ -241,7 +256,7 @@ fn params_have_the_fields_of_their_host() {
 
 #[test]
 fn tables_of_the_update_rules_agree() {
-    let sgd = parse(&optimizer::SGD);
+    let sgd = parse(&optimizer::SGD, Precision::F32);
     let structs = host("optimizer");
     let fields = |name: &str| &structs.iter().find(|(found, _)| found == name).expect("a struct of the host").1;
     assert_eq!(&shader_struct(&sgd, "Tensor"), fields("Tensor"));

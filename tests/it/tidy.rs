@@ -1,5 +1,6 @@
 //! Rules of the house that a machine can check.
 
+use netadapt::gpu::Precision;
 use netadapt::kernels::{ALL, Tuning};
 use netadapt::latency::LAYERS;
 use std::fs;
@@ -115,7 +116,7 @@ fn every_kernel_has_a_row_in_the_benchmark() {
     let tuning = Tuning::for_adapter(gpu.adapter());
     let mut measured = Vec::new();
     for layer in LAYERS {
-        let recorded = layer.record(gpu, &tuning, 2).expect("operands fit");
+        let recorded = layer.record(gpu, &tuning, 2, Precision::F32).expect("operands fit");
         for launch in recorded.recording.launches() {
             assert!(launch.work.bytes > 0, "{} at {layer} says that it moves nothing", launch.kernel.name);
             measured.push(launch.kernel.name);

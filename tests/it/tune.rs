@@ -3,7 +3,7 @@
 use crate::export;
 use crate::harness::{Faults, gpu, is_long, portable};
 use crate::scene::Scene;
-use netadapt::check::{Setting, checks};
+use netadapt::check::checks;
 use netadapt::disk::SystemDisk;
 use netadapt::kernels::Tuning;
 use netadapt::run::{self, Config, Environment, Event, Stop};
@@ -27,7 +27,7 @@ fn every_candidate_computes_what_the_references_do() {
                     checks(setting).filter(|check| check.kernels.iter().any(|kernel| knob.affects(kernel.name)))
                 {
                     let name = format!("{knob} {}, {}", knob.value(&tuning), check.kernels[0].name);
-                    faults.add(&name, check.run(Setting { gpu: setting, tuning }));
+                    faults.add(&name, check.run(setting, tuning));
                 }
             }
         }

@@ -2,7 +2,8 @@
 
 use super::outcome::{Outcome, Quantity, object};
 use super::peer::{Peer, Prepared};
-use crate::gpu::Gpu;
+use crate::cli::precision::precision;
+use crate::gpu::{Gpu, Precision};
 use crate::kernels::{self, Tuning};
 use crate::latency::{Bound, Device, KernelOptions, KernelTime, LAYERS, Layer, layer_kernels};
 use crate::run::RunError;
@@ -24,6 +25,9 @@ pub(super) struct Args {
     /// Images of a batch: 32 on a software adapter, 256 on others.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: Option<u32>,
+    /// Precision of the feature maps.
+    #[arg(long, default_value_t = Precision::F32, value_parser = precision())]
+    precision: Precision,
     /// Rounds; medians are printed.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -35,7 +39,7 @@ pub(super) struct Args {
 impl Args {
     /// All kernels, with and without drawn widths, in so many seconds.
     pub(super) fn everything(seconds: f64) -> Self {
-        Self { family: String::new(), dropout: true, batch: None, rounds: 5, seconds }
+        Self { family: String::new(), dropout: true, batch: None, precision: Precision::F32, rounds: 5, seconds }
     }
 }
 
@@ -55,7 +59,8 @@ pub(super) fn measure(
     let begun = Instant::now();
     for (done, layer) in LAYERS.iter().enumerate() {
         let seconds = (args.seconds - begun.elapsed().as_secs_f64()) / (LAYERS.len() - done) as f64;
-        let options = KernelOptions { images, dropout: args.dropout, rounds: args.rounds, seconds };
+        let options =
+            KernelOptions { images, precision: args.precision, dropout: args.dropout, rounds: args.rounds, seconds };
         let shape = layer.to_string();
         let wanted = |kernel: &str| format!("{kernel} {shape}").contains(&args.family);
         let mut prepared = BTreeMap::new();

@@ -2,7 +2,8 @@
 
 use super::outcome::{Outcome, Quantity, object};
 use super::peer::Peer;
-use crate::gpu::{Gpu, GpuError, Program};
+use crate::cli::precision::precision;
+use crate::gpu::{Gpu, GpuError, Precision, Program};
 use crate::graph::{BatchStatistics, Training, TrainingOptions, initial_weights, lower};
 use crate::kernels::Tuning;
 use crate::kernels::optimizer::{Control, Rule};
@@ -24,6 +25,9 @@ pub(super) struct Args {
     /// Images of a batch, instead of the space's.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: Option<u32>,
+    /// Precision of the feature maps.
+    #[arg(long, default_value_t = Precision::F32, value_parser = precision())]
+    precision: Precision,
     /// Rounds; medians are printed.
     #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -38,7 +42,7 @@ const WHOLE_STEPS: f64 = 0.6;
 impl Args {
     /// A space at a size, few rounds, in so many seconds.
     pub(super) fn of(space: &str, size: u32, batch: Option<u32>, seconds: f64) -> Self {
-        Self { space: space.into(), size: Some(size), batch, rounds: 5, seconds }
+        Self { space: space.into(), size: Some(size), batch, precision: Precision::F32, rounds: 5, seconds }
     }
 }
 
@@ -47,7 +51,7 @@ impl Args {
 /// # Errors
 /// What the space, the device or the peer says.
 pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args, mut peer: Option<&mut Peer>) -> anyhow::Result<Outcome> {
-    let Args { space: name, size, batch, rounds, seconds: most_seconds } = args;
+    let Args { space: name, size, batch, precision, rounds, seconds: most_seconds } = args;
     let begun = Instant::now();
     let space = Space::open(name).map_err(RunError::from)?;
     let size = size.unwrap_or(space.size);
@@ -62,11 +66,12 @@ pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args, mut peer: Option<
         rule: Rule::Sgd { momentum: settings.momentum, decay: settings.weight_decay },
         smoothing: settings.label_smoothing,
         statistics: BatchStatistics::OfBatch,
+        precision: *precision,
         tuning: *tuning,
     };
     gpu.wait().map_err(RunError::from)?;
     let before = (gpu.held_bytes(), gpu.allocated_bytes());
-    let least_bytes = graph.least_step_bytes(batch, options.rule.moments());
+    let least_bytes = graph.least_step_bytes(batch, options.rule.moments(), *precision);
     let training = Training::new(gpu, graph, options).map_err(RunError::from)?;
     training.load(&weights).map_err(RunError::from)?;
     gpu.wait().map_err(RunError::from)?;
@@ -124,19 +129,23 @@ pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args, mut peer: Option<
     let footprint = training.footprint();
     let moved_bytes: u64 = kernels.values().map(|(.., bytes)| bytes).sum();
     let json = serde_json::json!({
-        "adapter": gpu.adapter(), "space": name, "size": size, "batch": batch,
+        "adapter": gpu.adapter(), "space": name, "size": size, "batch": batch, "precision": precision,
         "full_ms": full_ms, "uniform_widths_ms": drawn_ms, "ratio": ratio, "kernels_ms": kernels_ms,
         "images_per_second": f64::from(batch) * 1e3 / full_ms.median,
         "macs": net.macs(&net.full()), "footprint": footprint, "predicted_bytes": footprint.bytes(), "held_bytes": held, "allocated_bytes": allocated,
         "moved_bytes": moved_bytes, "least_bytes": least_bytes, "submit_ms": submit_ms,
     });
     let mut outcome = Outcome { json: object(json), ..Outcome::default() };
-    let key = format!("step {name} {size}px");
+    let maps = if *precision == Precision::F32 { String::new() } else { format!(" {precision}") };
+    let key = format!("step {name} {size}px{maps}");
     outcome.quantities.insert(key.clone(), Quantity::ms(&full_ms));
     outcome.quantities.insert(format!("{key} uniform widths"), Quantity::ms(&drawn_ms));
     let lines = &mut outcome.lines;
     lines.push(gpu.adapter().to_string());
-    lines.push(format!("{name} at {size} px, batch {batch}, {:.2} MMACs an image", net.macs(&net.full()) as f64 / 1e6));
+    lines.push(format!(
+        "{name} at {size} px, batch {batch}, maps of {precision}, {:.2} MMACs an image",
+        net.macs(&net.full()) as f64 / 1e6
+    ));
     lines.push(format!(
         "full width       {:8.1} ms a step (deviation {:.1}), {:.0} images/s",
         full_ms.median,

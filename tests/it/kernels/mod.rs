@@ -2,6 +2,7 @@
 //! (`check`), whose own few, those of `netadapt doctor`, are tried here against kernels that are broken.
 
 mod conv;
+mod convert;
 mod depthwise;
 mod excite;
 mod loss;

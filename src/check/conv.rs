@@ -4,6 +4,7 @@ use super::agreement::{Tolerance, check_map, compare, read};
 use super::operands::{Pattern, Rows, random, trap};
 use super::{Check, Fault, Outcome, Setting, bypass, output, run};
 use crate::gpu::Recording;
+use crate::kernels::optimizer::{BLOCK, Tensor};
 use crate::kernels::{Map, Merge, RowId, conv, reduce};
 use crate::reference::{self, Array};
 use crate::space::{Activation, Shortcut};
@@ -22,9 +23,9 @@ pub(super) static CHECKS: &[Check] = &[
             forward(setting, case, Some(epilogue))
         },
     },
-    Check { kernels: &[&conv::TRANSPOSE], run: |setting| transpose(setting, Case::new(SHAPE, Pattern::Different)) },
+    Check { kernels: &[&conv::TRANSPOSE], run: |setting| transpose(setting, SHAPE) },
     Check {
-        kernels: &[&conv::TRANSPOSE, &conv::BACKWARD_DATA],
+        kernels: &[&conv::BACKWARD_DATA],
         run: |setting| {
             backward_data(setting, Case::new(SHAPE, Pattern::Different), Shortcut::None)?;
             backward_data(setting, Case::new(Shape(3, 3, 12, 5, 3, 1), Pattern::SomeNone), Shortcut::Bypass)
@@ -157,18 +158,55 @@ pub fn forward(setting: Setting, mut case: Case, epilogue: Option<Epilogue>) -> 
     check_map(gpu, &y, &output(&case.kept, &bypass), &want, tolerance)
 }
 
-/// Weights with inputs and filters in each other's place.
-pub fn transpose(setting: Setting, case: Case) -> Outcome {
-    let Setting { gpu, tuning, .. } = setting;
-    let weight = case.weight();
-    let want = reference::conv::transpose(&weight);
-    let transposed = trap(gpu, "transposed", case.conv.weight_quads() as usize)?;
+/// Weights of two dense layers, this and another, with inputs and filters in each other's place; biases between them have
+/// no part in it.
+pub fn transpose(setting: Setting, Shape(_, _, channels, filters, kernel, _): Shape) -> Outcome {
+    let Setting { gpu, .. } = setting;
+    let weights = [random(2, [kernel, kernel, channels, filters]), random(3, [1, 1, filters, channels])];
+    let tensor = |first_block: u32, kernel: usize, rows: usize, channels: usize| Tensor {
+        first_block,
+        row_quads: channels.div_ceil(4) as u32,
+        rows: rows as u32,
+        kernel: kernel as u32,
+        active_rows: 0,
+        active_channels: 0,
+        active_kernel: 0,
+        decays: 0,
+    };
+    let (mut values, mut tensors, mut block_tensor, mut firsts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut add = |quads: Vec<f32>, kernel: usize, rows: usize, channels: usize| {
+        let block = BLOCK as usize * 4;
+        firsts.push(values.len() / block);
+        block_tensor.extend(vec![tensors.len() as u32; quads.len().div_ceil(block)]);
+        tensors.push(tensor(firsts[firsts.len() - 1] as u32, kernel, rows, channels));
+        values.extend(quads);
+        values.resize(values.len().next_multiple_of(block), f32::NAN);
+    };
+    for weight in &weights {
+        add(weight.to_weight_quads(), weight.images, weight.width.next_multiple_of(4), weight.channels);
+        add(vec![f32::NAN; weight.channels.next_multiple_of(4)], 1, 1, weight.channels);
+        add(vec![f32::NAN; 2 * weight.channels.next_multiple_of(4)], 1, 2, weight.channels);
+    }
+    let transposed = trap(gpu, "transposed", values.len() / 4)?;
     let mut rec = Recording::new();
-    conv::transpose(&mut rec, &tuning, &case.conv, &gpu.upload("weight", &weight.to_weight_quads())?, &transposed);
+    let io = conv::Transpose {
+        tensors: &gpu.upload("tensors", &tensors)?,
+        block_tensor: &gpu.upload("blocks", &block_tensor)?,
+        weight: &gpu.upload("weights", &values)?,
+        transposed: &transposed,
+    };
+    conv::transpose(&mut rec, block_tensor.len() as u32, io);
     run(gpu, rec)?;
-    // Written whole: filters that pad the last quad are read.
-    let want = want.resized(weight.channels.next_multiple_of(4), weight.width.next_multiple_of(4));
-    compare(&read(gpu, &transposed, want.shape())?, &want, Tolerance::EXACT)
+    let got = gpu.read::<f32>(&transposed)?;
+    for (weight, first) in weights.iter().zip(firsts.iter().step_by(3)) {
+        // Written whole: filters that pad the last quad are read.
+        let want = reference::conv::transpose(weight);
+        let want = want.resized(weight.channels.next_multiple_of(4), weight.width.next_multiple_of(4));
+        let from = first * BLOCK as usize * 4;
+        let got = Array::from_quads(want.shape(), &got[from..from + want.values.len()]);
+        compare(&got, &want, Tolerance::EXACT)?;
+    }
+    Ok(())
 }
 
 /// The gradient of the input, with what reaches it through a shortcut.
@@ -195,8 +233,7 @@ pub fn backward_data(setting: Setting, mut case: Case, shortcut: Shortcut) -> Ou
     let mut rec = Recording::new();
     let io = conv::BackwardData {
         dz: &setting.map("dz", &dz, &case.kept)?,
-        weight: &gpu.upload("weight", &weight.to_weight_quads())?,
-        transposed: &trap(gpu, "transposed", case.conv.weight_quads() as usize)?,
+        transposed: &gpu.upload("transposed", &reference::conv::transpose(&weight).to_weight_quads())?,
         merge: has_shortcut.then_some(conv::BackwardMerge { merge, kept: split_row }),
         dx: &dx,
     };
@@ -259,6 +296,7 @@ pub fn linear(setting: Setting, [images, channels, filters]: [usize; 3]) -> Outc
     let (y, dx) = (setting.trap_vector("y", dz.shape())?, setting.trap_vector("dx", x.shape())?);
     let x = setting.vector("x", &x, &vec![channels; images])?.as_rows();
     let dz = setting.vector("dz", &dz, &vec![filters; images])?.as_rows();
+    let transposed = gpu.upload("transposed", &reference::conv::transpose(&weight).to_weight_quads())?;
     let weight = gpu.upload("weight", &weight.to_weight_quads())?;
     let bias = gpu.upload("bias", &bias.to_quads())?;
     let parts = conv::weight_parts(&tuning, &conv, [dz.images, dz.height]);
@@ -269,8 +307,7 @@ pub fn linear(setting: Setting, [images, channels, filters]: [usize; 3]) -> Outc
     let deployed = Some(conv::Deployed { bias: &bias, activation });
     let io = conv::Forward { x: &x, weight: &weight, deployed, merge: None, y: &y.as_rows() };
     conv::forward(&mut rec, &tuning, &conv, &widths, io);
-    let transposed = &trap(gpu, "transposed", conv.weight_quads() as usize)?;
-    let io = conv::BackwardData { dz: &dz, weight: &weight, transposed, merge: None, dx: &dx.as_rows() };
+    let io = conv::BackwardData { dz: &dz, transposed: &transposed, merge: None, dx: &dx.as_rows() };
     conv::backward_data(&mut rec, &tuning, &conv, &widths, io);
     let io = conv::BackwardWeight { x: &x, dz: &dz, partial: &partial };
     conv::backward_weight(&mut rec, &tuning, &conv, &widths, io);

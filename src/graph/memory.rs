@@ -165,33 +165,29 @@ impl Memory {
             let value = slots.slot.iter().filter(|(_, s)| **s == slot).map(|(value, _)| *value).min();
             graph.tensors[tensor_of(value.expect("a slot is used"))].name.clone()
         };
-        let bufs = slots
-            .bytes
-            .iter()
-            .enumerate()
-            .map(|(slot, bytes)| gpu.allocate(&name_of(slot), *bytes))
-            .collect::<Result<Vec<_>, _>>()?;
+        let widths = Widths { buf: gpu.allocate("widths", u64::from(graph.rows() * images) * 4)?, images };
+        let control = gpu.allocate("control", size_of::<Control>() as u64)?;
+        let params = gpu.allocate("parameters", plan.params)?;
+        let moments = gpu.allocate("batch statistics", plan.moments)?;
+        let running = gpu.allocate("running statistics", plan.running)?;
+        let scratch = gpu.allocate("scratch", plan.scratch)?;
+        // The largest last: what a device gave before it refuses is all that is known of its room.
+        let mut order: Vec<usize> = (0..slots.bytes.len()).collect();
+        order.sort_by_key(|slot| slots.bytes[*slot]);
+        let mut bufs = HashMap::new();
+        for slot in order {
+            bufs.insert(slot, gpu.allocate(&name_of(slot), slots.bytes[slot])?);
+        }
         let maps = slots
             .slot
             .iter()
             .map(|(value, slot)| {
                 let [images, height, width, channels] = shape(graph, images, *value);
-                let buf = bufs[*slot].of_precision(graph.precision_of(tensor_of(*value), precision));
+                let buf = bufs[slot].of_precision(graph.precision_of(tensor_of(*value), precision));
                 (*value, Map { buf, images, height, width, channels })
             })
             .collect();
-        Ok(Self {
-            maps,
-            widths: Widths { buf: gpu.allocate("widths", u64::from(graph.rows() * images) * 4)?, images },
-            control: gpu.allocate("control", size_of::<Control>() as u64)?,
-            params: gpu.allocate("parameters", plan.params)?,
-            moments: gpu.allocate("batch statistics", plan.moments)?,
-            running: gpu.allocate("running statistics", plan.running)?,
-            scratch: gpu.allocate("scratch", plan.scratch)?,
-            images,
-            group_images,
-            footprint,
-        })
+        Ok(Self { maps, widths, control, params, moments, running, scratch, images, group_images, footprint })
     }
 
     pub(super) fn recorder<'a>(&'a self, graph: &'a Graph, tuning: &'a Tuning) -> Recorder<'a> {

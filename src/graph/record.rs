@@ -35,6 +35,14 @@ pub(super) struct Recorder<'a> {
     pub(super) scratch: &'a Buf,
 }
 
+/// What the way back has beside the way forward, laid out like the parameters.
+pub(super) struct Update<'a> {
+    /// The gradients, written.
+    pub(super) gradients: &'a Buf,
+    /// The weights of dense layers, inputs and filters in each other's place.
+    pub(super) transposed: &'a Buf,
+}
+
 impl Op {
     /// What it reads and writes on the way forward.
     pub(super) fn forward_access(&self) -> Access {
@@ -169,8 +177,9 @@ impl Recorder<'_> {
         }
     }
 
-    /// Appends an operation's backward launches; `gradients` is laid out like the parameters.
-    pub(super) fn backward(&self, rec: &mut Recording, op: &Op, gradients: &Buf) {
+    /// Appends an operation's backward launches.
+    pub(super) fn backward(&self, rec: &mut Recording, op: &Op, update: &Update) {
+        let Update { gradients, .. } = update;
         let of = |tensor: &TensorId| self.map(Value::Of(*tensor));
         let gradient = |tensor: &TensorId| self.map(Value::Gradient(*tensor));
         rec.scope(&self.name(op));
@@ -178,12 +187,12 @@ impl Recorder<'_> {
             Op::Conv { conv, x, weight, z, source_of } => {
                 let operands = DenseOperands { conv, x: of(x), dz: gradient(z), weight: *weight };
                 let dx = (*x != Graph::IMAGES).then(|| gradient(x));
-                self.dense_backward(rec, operands, source_of.as_ref(), dx, gradients);
+                self.dense_backward(rec, operands, source_of.as_ref(), dx, update);
             }
             Op::Linear { conv, x, weight, z } => {
                 let (x_rows, dz, dx) = (of(x).as_rows(), gradient(z).as_rows(), gradient(x).as_rows());
                 let operands = DenseOperands { conv, x: &x_rows, dz: &dz, weight: *weight };
-                self.dense_backward(rec, operands, None, Some(&dx), gradients);
+                self.dense_backward(rec, operands, None, Some(&dx), update);
             }
             Op::Depthwise { depthwise, x, weight, z } => {
                 let io = depthwise::BackwardWeight { x: of(x), dz: gradient(z), partial: self.scratch };
@@ -229,20 +238,20 @@ impl Recorder<'_> {
         DenseOperands { conv, x, dz, weight }: DenseOperands,
         source_of: Option<&ShortcutEdge>,
         dx: Option<&Map>,
-        gradients: &Buf,
+        update: &Update,
     ) {
         let io = conv::BackwardWeight { x, dz, partial: self.scratch };
         conv::backward_weight(rec, self.tuning, conv, self.widths, io);
         let parts = conv::weight_parts(self.tuning, conv, [dz.images, dz.height]);
-        let total = &self.param(gradients, weight);
+        let total = &self.param(update.gradients, weight);
         reduce::sum(rec, self.tuning, [parts, conv.weight_quads()], self.scratch, total);
         if let Some(dx) = dx {
             let merge = source_of.map(|edge| BackwardMerge {
                 merge: Merge { kind: edge.kind, source: self.map(Value::Gradient(edge.end)), bypass: edge.bypass },
                 kept: edge.kept,
             });
-            let weight = &self.param(self.params, weight);
-            let io = conv::BackwardData { dz, weight, transposed: self.scratch, merge, dx };
+            let transposed = &self.param(update.transposed, weight);
+            let io = conv::BackwardData { dz, transposed, merge, dx };
             conv::backward_data(rec, self.tuning, conv, self.widths, io);
         }
     }

@@ -4,12 +4,12 @@ use super::deployed::Deployed;
 use super::error::NetworkError;
 use super::memory::{Footprint, Memory, Plan, parameter_bytes, what_fits};
 use super::plan::{Access, Value};
-use super::record::Mode;
+use super::record::{Mode, Update};
 use super::{Graph, Op, Weights};
 use crate::gpu::{Buf, Gpu, GpuError, Precision, Program, Recording};
 use crate::kernels::loss::{self, CrossEntropy, Target};
 use crate::kernels::optimizer::{self, BLOCK, Control, Rule};
-use crate::kernels::{Map, Tuning, convert, reduce};
+use crate::kernels::{Map, Tuning, conv, convert, reduce};
 use crate::space::{LayerShape, Optimizer, TrainSettings};
 
 /// How a graph is trained.
@@ -100,7 +100,7 @@ impl Training {
     /// Bytes that a training will hold.
     pub fn needs(graph: &Graph, options: &TrainingOptions) -> Footprint {
         let mut footprint = Self::plan(graph, options).footprint();
-        footprint.state += parameter_bytes(graph) * u64::from(1 + options.rule.moments());
+        footprint.state += parameter_bytes(graph) * u64::from(2 + options.rule.moments());
         if options.precision != Precision::F32 {
             footprint.maps += Map::bytes_of(graph.images_shape(options.batch), Precision::F32);
         }
@@ -147,6 +147,7 @@ impl Training {
         let blocks = graph.blocks();
         let bytes = parameter_bytes(&graph);
         let gradients = gpu.allocate("gradients", bytes)?;
+        let transposed = gpu.allocate("weights of dense layers, transposed", bytes)?;
         let moment = gpu.allocate("moments", bytes * u64::from(rule.moments()))?;
         memory.footprint = Self::needs(&graph, &options);
         let targets = gpu.allocate("targets", u64::from(batch) * size_of::<Target>() as u64)?;
@@ -188,8 +189,17 @@ impl Training {
             };
             loss::cross_entropy(&mut rec, &tuning, io);
             loss::accumulate(&mut rec, batch, &result, &total);
+            rec.scope("weights");
+            let io = conv::Transpose {
+                tensors: &tensors,
+                block_tensor: &block_tensor,
+                weight: &memory.params,
+                transposed: &transposed,
+            };
+            conv::transpose(&mut rec, blocks, io);
+            let update = Update { gradients: &gradients, transposed: &transposed };
             for op in graph.ops.iter().rev() {
-                recorder.backward(&mut rec, op, &gradients);
+                recorder.backward(&mut rec, op, &update);
             }
             rec.scope("update");
             reduce::norm(&mut rec, &tuning, blocks * BLOCK, &gradients, &memory.scratch, &norm);

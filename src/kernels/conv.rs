@@ -1,5 +1,6 @@
 //! Dense convolutions. A linear layer is one of a 1x1 kernel on `Map::as_rows`.
 
+use super::optimizer::{BLOCK, block_groups};
 use super::{Map, Merge, RowId, Tuning, Widths, activation_code, kernel};
 use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
 use crate::space::Activation;
@@ -10,7 +11,7 @@ pub static FORWARD: Kernel = kernel!(maps "conv/forward", "quad", "activation", 
 /// `shaders/conv/backward_data.wgsl`.
 pub static BACKWARD_DATA: Kernel = kernel!(maps "conv/backward_data", "quad", "shortcut", "tile");
 /// `shaders/conv/transpose.wgsl`.
-pub static TRANSPOSE: Kernel = kernel!("conv/transpose");
+pub static TRANSPOSE: Kernel = kernel!("conv/transpose", "tensors", "quad");
 /// `shaders/conv/backward_weight.wgsl`.
 pub static BACKWARD_WEIGHT: Kernel = kernel!(maps "conv/backward_weight", "quad", "slices", "over_slices");
 
@@ -145,9 +146,7 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Width
 pub struct BackwardData<'a> {
     /// Gradient of the output.
     pub dz: &'a Map,
-    /// Weights (K, K, I, O).
-    pub weight: &'a Buf,
-    /// Room for as many quads, for the weights (K, K, O, I).
+    /// Weights (K, K, O, I), as `transpose` makes them.
     pub transposed: &'a Buf,
     /// The gradient that reaches the input through the layer's shortcut.
     pub merge: Option<BackwardMerge<'a>>,
@@ -184,32 +183,45 @@ struct BackwardDataParams {
     kernel_row: u32,
 }
 
+/// Operands of `transpose`.
+#[derive(Clone, Copy, Debug)]
+pub struct Transpose<'a> {
+    /// The `optimizer::Tensor`s.
+    pub tensors: &'a Buf,
+    /// Index of the tensor of every block.
+    pub block_tensor: &'a Buf,
+    /// Parameters.
+    pub weight: &'a Buf,
+    /// As much room, in which the weights of dense layers are written.
+    pub transposed: &'a Buf,
+}
+
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct TransposeParams {
-    taps: u32,
-    in_quads: u32,
-    filter_quads: u32,
+    blocks: u32,
 }
 
-/// Appends the weights with inputs and filters in each other's place, in room for as many quads.
-pub fn transpose(rec: &mut Recording, tuning: &Tuning, conv: &Conv, weight: &Buf, transposed: &Buf) {
-    let (taps, in_quads) = (conv.kernel * conv.kernel, conv.channels.div_ceil(4));
-    let params = TransposeParams { taps, in_quads, filter_quads: conv.filters.div_ceil(4) };
+/// Appends the weights of all dense layers among `blocks` blocks of parameters, inputs and filters in each other's place.
+pub fn transpose(rec: &mut Recording, blocks: u32, io: Transpose) {
     rec.push(Launch {
         kernel: &TRANSPOSE,
         label: String::new(),
-        overrides: vec![("LANES", tuning.lanes)],
-        params: bytes_of(&params).to_vec(),
-        bindings: vec![("weight", weight.clone()), ("transposed", transposed.clone())],
-        groups: [(conv.weight_quads() / 4).div_ceil(tuning.lanes), 1, 1],
-        work: Work { flops: 0, bytes: 2 * u64::from(conv.weight_quads()) * 16 },
+        overrides: Vec::new(),
+        params: bytes_of(&TransposeParams { blocks }).to_vec(),
+        bindings: vec![
+            ("tensors", io.tensors.clone()),
+            ("block_tensor", io.block_tensor.clone()),
+            ("weight", io.weight.clone()),
+            ("transposed", io.transposed.clone()),
+        ],
+        groups: block_groups(blocks),
+        work: Work { flops: 0, bytes: 2 * u64::from(blocks * BLOCK) * 16 },
     });
 }
 
-/// Appends the gradient of the input, in two launches: the first turns the weights.
+/// Appends the gradient of the input.
 pub fn backward_data(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Widths, io: BackwardData) {
-    transpose(rec, tuning, conv, io.weight, io.transposed);
     let merge = io.merge.map(|m| m.merge);
     let params = BackwardDataParams {
         height: io.dx.height,

@@ -122,6 +122,11 @@ struct AdamWParams {
 /// Workgroups of one dimension at most; the shaders fold further blocks into the second.
 const FOLD: u32 = 65535;
 
+/// Workgroups of a kernel of which each owns a block.
+pub(super) fn block_groups(blocks: u32) -> [u32; 3] {
+    [blocks.min(FOLD), blocks.div_ceil(FOLD), 1]
+}
+
 /// Appends one update of `blocks` blocks of parameters.
 pub fn step(rec: &mut Recording, rule: &Rule, blocks: u32, io: Step) {
     let (kernel, params) = match *rule {
@@ -146,7 +151,7 @@ pub fn step(rec: &mut Recording, rule: &Rule, blocks: u32, io: Step) {
             ("value", io.value.clone()),
             ("moment", io.moment.clone()),
         ],
-        groups: [blocks.min(FOLD), blocks.div_ceil(FOLD), 1],
+        groups: block_groups(blocks),
         work: Work { flops: bytes, bytes: 5 * bytes },
     });
 }

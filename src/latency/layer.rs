@@ -33,7 +33,7 @@ pub enum Layer {
     Loss { classes: u32 },
     /// The sum of the parts of a gradient, and its norm.
     Reduce { parts: u32, quads: u32 },
-    /// Both update rules.
+    /// Both update rules, and weights turned for the next step's gradients.
     Optimizer { parameters: u32 },
     /// The kernels that only measure.
     Probe,
@@ -326,14 +326,14 @@ impl Recorder<'_> {
 
     fn dense(&mut self, conv: &Conv, [x, dx]: [&Map; 2], [y, dz]: [&Map; 2]) -> Result<(), GpuError> {
         let weight = &self.filled("weight", conv.weight_quads())?;
-        let transposed = &self.room(conv.weight_quads())?;
+        let transposed = &self.filled("transposed", conv.weight_quads())?;
         let partial =
             &self.room(conv::weight_parts(self.tuning, conv, [dz.images, dz.height]) * conv.weight_quads())?;
         let (rec, tuning, widths) = (&mut self.rec, self.tuning, &self.widths);
         conv::forward(rec, tuning, conv, widths, conv::Forward { x, weight, deployed: None, merge: None, y });
         // Images have no gradient.
         if conv.channels > 4 {
-            let io = conv::BackwardData { dz, weight, transposed, merge: None, dx };
+            let io = conv::BackwardData { dz, transposed, merge: None, dx };
             conv::backward_data(rec, tuning, conv, widths, io);
         }
         conv::backward_weight(rec, tuning, conv, widths, conv::BackwardWeight { x, dz, partial });
@@ -418,6 +418,9 @@ impl Recorder<'_> {
         for rule in rules {
             optimizer::step(&mut self.rec, &rule, blocks, step);
         }
+        let optimizer::Step { tensors, block_tensor, value: weight, .. } = step;
+        let transposed = &self.room(quads)?;
+        conv::transpose(&mut self.rec, blocks, conv::Transpose { tensors, block_tensor, weight, transposed });
         Ok(())
     }
 }

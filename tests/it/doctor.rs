@@ -96,6 +96,7 @@ fn what_would_fit_fits() {
     let rule = Rule::Sgd { momentum: 0.9, decay: 0.0 };
     let (statistics, precision) = (BatchStatistics::OfBatch, Precision::F32);
     let options = |batch| TrainingOptions { batch, rule, smoothing: 0.0, statistics, precision, tuning };
+    let halves = TrainingOptions { precision: Precision::Bf16, ..options(64) };
     let needs = |batch| Training::needs(&graph, &options(batch)).bytes();
     let before = gpu.held_bytes();
     let training = Training::new(&gpu, graph.clone(), options(64)).expect("there is room");
@@ -105,6 +106,11 @@ fn what_would_fit_fits() {
     assert!(held >= needs(64) && held < needs(64) + (100 << 10), "{held} of {}", needs(64));
     drop(training);
     assert_eq!(gpu.held_bytes(), before, "what is dropped is given back");
+    let training = Training::new(&gpu, graph.clone(), halves).expect("there is room");
+    let (held, needs_of_halves) = (gpu.held_bytes() - before, Training::needs(&graph, &halves).bytes());
+    assert!(held >= needs_of_halves && held < needs_of_halves + (100 << 10), "{held} of {needs_of_halves}");
+    assert!(needs_of_halves * 10 < needs(64) * 6, "{needs_of_halves} beside {}", needs(64));
+    drop(training);
 
     let mut sizes = Vec::new();
     for room in [needs(40), needs(20), needs(3)] {

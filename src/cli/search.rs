@@ -113,7 +113,7 @@ enum StrategyArg {
 enum FinalArg {
     /// The super-network's weights.
     Shared,
-    /// New weights.
+    /// New weights, for as many epochs as the super-network and a final training together.
     Scratch,
 }
 

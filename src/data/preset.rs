@@ -40,6 +40,14 @@ impl fmt::Display for Preset {
     }
 }
 
+/// As [`read`], of a key that may be missing.
+///
+/// # Errors
+/// As there.
+pub fn read_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Augment>, D::Error> {
+    read(deserializer).map(Some)
+}
+
 /// Reads `augment` of a space: the name of a preset, or a table of settings.
 ///
 /// # Errors

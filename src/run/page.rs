@@ -3,7 +3,7 @@
 use super::config::{Config, StrategyKind};
 use super::prepare::Prepared;
 use super::result::{ComparedNetwork, FoundNetwork, RunResult};
-use super::training::training_seed;
+use super::training::{augment, training_seed};
 use crate::data::{Epoch, Images, Loader};
 use crate::latency::Table;
 use crate::report::{self, LayerBar, LayerSize, NetworkSummary, Picture, TrainingPicture};
@@ -125,7 +125,7 @@ fn first_batch(config: &Config, prepared: &Prepared) -> Vec<TrainingPicture> {
     let settings = &prepared.space.train;
     let epoch = Epoch {
         normalisation: prepared.normalisation,
-        augment: prepared.space.augment,
+        augment: augment(config, prepared, config.from.is_none()),
         sampling: settings.sampling,
         batch_size: images.len().min(settings.batch as usize).min(PICTURES),
         seed: training_seed(config, config.from.is_none()),

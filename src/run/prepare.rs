@@ -53,6 +53,7 @@ pub(super) fn space(config: &Config) -> Result<(Space, u32), RunError> {
     }
     if let Some(epochs) = config.final_epochs {
         space.train.final_epochs = epochs;
+        space.train.scratch_epochs = Some(epochs);
     }
     if let Some(samples) = config.samples {
         space.search.samples = samples;
@@ -70,6 +71,7 @@ pub(super) fn space(config: &Config) -> Result<(Space, u32), RunError> {
     }
     if let Some(preset) = config.augment {
         space.augment = preset.augment();
+        space.scratch_augment = None;
     }
     let size = source.map_or(config.size.unwrap_or(space.size), |source| source.size());
     space.validate_size(&config.space, size)?;

@@ -9,6 +9,7 @@ use super::origin::source;
 use super::prepare::Prepared;
 use super::search::{Run, Watch};
 use super::snapshot::{Origin, Saved, from_sections, to_sections};
+use crate::data::Augment;
 use crate::graph::{Deployed, Graph, Teacher, Weights, lower};
 use crate::model::{Architecture, to_safetensors};
 use crate::report;
@@ -72,11 +73,18 @@ pub(super) fn training_seed(config: &Config, of_supernet: bool) -> u64 {
     config.seed.wrapping_add(u64::from(!of_supernet))
 }
 
+/// What a training does to its images.
+pub(super) fn augment(config: &Config, prepared: &Prepared, of_supernet: bool) -> Augment {
+    let space = &prepared.space;
+    let alone = !of_supernet && config.final_start == FinalStart::Scratch;
+    space.scratch_augment.filter(|_| alone).unwrap_or(space.augment)
+}
+
 fn options<'a>(config: &Config, prepared: &'a Prepared, task: &Task<'a>) -> TrainerOptions<'a> {
     let settings = &prepared.space.train;
     let (epochs, learning_rate) = match (&task.sampler, config.final_start) {
         (Some(_), _) => (settings.epochs, settings.learning_rate),
-        (None, FinalStart::Scratch) => (settings.final_epochs, settings.learning_rate),
+        (None, FinalStart::Scratch) => (settings.epochs_from_scratch(), settings.learning_rate),
         (None, FinalStart::Shared) => (settings.final_epochs, settings.final_learning_rate),
     };
     TrainerOptions {
@@ -90,7 +98,7 @@ fn options<'a>(config: &Config, prepared: &'a Prepared, task: &Task<'a>) -> Trai
         teacher: None,
         images: Arc::clone(&prepared.train),
         normalisation: prepared.normalisation,
-        augment: prepared.space.augment,
+        augment: augment(config, prepared, task.sampler.is_some()),
         threads: config.threads,
         tuning: prepared.tuning,
         steps_in_flight: prepared.steps_in_flight,

@@ -114,6 +114,9 @@ pub struct TrainSettings {
     pub epochs: u32,
     /// Epochs of a found network's final training.
     pub final_epochs: u32,
+    /// Epochs of a final training that starts from new weights; where nothing is said, `epochs` and `final_epochs`
+    /// together: as many as one that starts from shared weights has behind it.
+    pub scratch_epochs: Option<u32>,
     /// Update rule.
     pub optimizer: Optimizer,
     /// Learning rate at the end of the warm-up.
@@ -143,4 +146,11 @@ pub struct TrainSettings {
     pub full_images: u32,
     /// Images that share a draw of widths.
     pub images_per_draw: u32,
+}
+
+impl TrainSettings {
+    /// Epochs of a training of one network from new weights.
+    pub fn epochs_from_scratch(&self) -> u32 {
+        self.scratch_epochs.unwrap_or(self.epochs.saturating_add(self.final_epochs))
+    }
 }

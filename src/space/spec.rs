@@ -21,7 +21,7 @@ use super::settings::{SearchSettings, TrainSettings, WidthStep};
 use super::shape::strided;
 use super::supernet::{Activation, Input, Layer, LayerKind, Supernet};
 use super::{GRID, round_up};
-use crate::data::Augment;
+use crate::data::{Augment, DataError};
 use crate::disk::read_text_at_most;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -87,6 +87,10 @@ pub struct Space {
     /// Augmentation of the training images: a table, or the name of a preset.
     #[serde(deserialize_with = "crate::data::preset::read")]
     pub augment: Augment,
+    /// The same for trainings of one network from new weights, which last longer and bear more of it; `augment` where
+    /// nothing is said.
+    #[serde(default, deserialize_with = "crate::data::preset::read_some", skip_serializing_if = "Option::is_none")]
+    pub scratch_augment: Option<Augment>,
 }
 
 /// The first convolution.
@@ -360,7 +364,11 @@ impl Space {
         }
         let t = &self.train;
         check((2..=4096).contains(&t.batch), "train.batch".into(), "must be 2 to 4096")?;
-        check(t.epochs >= 1 && t.final_epochs >= 1, "train.epochs".into(), "must be at least 1, final_epochs too")?;
+        check(
+            t.epochs >= 1 && t.final_epochs >= 1 && t.scratch_epochs != Some(0),
+            "train.epochs".into(),
+            "must be at least 1, final_epochs and scratch_epochs too",
+        )?;
         check(t.full_images <= t.batch, "train.full_images".into(), "must be at most train.batch")?;
         check(t.images_per_draw >= 1, "train.images_per_draw".into(), "must be at least 1")?;
         for (key, value) in [("learning_rate", t.learning_rate), ("final_learning_rate", t.final_learning_rate)] {
@@ -379,6 +387,11 @@ impl Space {
             "train.weight_decay".into(),
             "must not be negative, clip_norm neither",
         )?;
+        for (key, augment) in [("augment", Some(self.augment)), ("scratch_augment", self.scratch_augment)] {
+            if let Some(Err(DataError::Augment { name: setting, range, .. })) = augment.map(|augment| augment.check()) {
+                check(false, format!("{key}.{setting}"), &format!("must be {range}"))?;
+            }
+        }
         self.validate_size(name, self.size)?;
         self.validate_classes(name, 1)
     }

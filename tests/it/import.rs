@@ -89,6 +89,42 @@ fn first_loss(config: &Config) -> f64 {
     line.split(',').nth(3).expect("a loss").parse().expect("a number")
 }
 
+/// Lines of a training in a run's results.
+fn epochs(config: &Config, training: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(config.out.join("results.csv")).expect("a file of the run");
+    text.lines().filter(|line| line.starts_with(&format!("{training},"))).map(losses).collect()
+}
+
+/// A line without its seconds, which are the last column.
+fn losses(line: &str) -> String {
+    line.rsplit_once(',').expect("a line has columns").0.to_owned()
+}
+
+/// From new weights a network is trained for as many epochs as the super-network and a final training have, with an
+/// augmentation of its own where the space has one; the super-network's stays.
+#[test]
+fn a_training_from_new_weights_is_longer_and_has_its_own_augmentation() {
+    let scene = Scene::new();
+    let own = scene.path("own.toml");
+    let space = std::fs::read_to_string(&scene.space).expect("it is there");
+    std::fs::write(&own, format!("scratch_augment = \"strong\"\n{space}")).expect("a file can be written");
+    let trained = |out: &str, space: &str, final_start| {
+        let config = Config { space: space.into(), final_start, ..scene.config(out, "100%MAC") };
+        run::search(&config, gpu().clone().into(), &mut ()).expect("it ends");
+        (epochs(&config, "supernet"), epochs(&config, "network-0"))
+    };
+    let own = own.display().to_string();
+    let shared = trained("shared", &own, FinalStart::Shared);
+    let plain = trained("plain", &scene.space, FinalStart::Scratch);
+    let strong = trained("strong", &own, FinalStart::Scratch);
+    assert_eq!(
+        [&shared, &plain, &strong].map(|(supernet, network)| [supernet.len(), network.len()]),
+        [[3, 3], [3, 6], [3, 6]]
+    );
+    assert!(shared.0 == plain.0 && plain.0 == strong.0, "the super-network's is the space's");
+    assert_ne!(plain.1, strong.1);
+}
+
 #[test]
 fn a_run_starts_from_the_weights_of_a_file() {
     let scene = Scene::new();

@@ -84,7 +84,7 @@ pub(super) fn measure(
         families.dedup();
         anyhow::bail!("no kernel's name or shape contains `{}`; the families are {}", args.family, families.join(", "));
     }
-    let mut outcome = outcome(device, images, &rows);
+    let mut outcome = outcome(device, images, args.precision, &rows);
     if let Some(peer) = peer {
         outcome.json.insert("peer".into(), peer.name.clone().into());
         outcome.lines.insert(2, format!("in turn with {}", peer.name));
@@ -106,13 +106,13 @@ fn theirs(
     prepared[kernel].map(|work| peer.seconds(work, PEER_SECONDS)).transpose()
 }
 
-fn outcome(device: &Device, images: u32, rows: &[KernelTime]) -> Outcome {
+fn outcome(device: &Device, images: u32, precision: Precision, rows: &[KernelTime]) -> Outcome {
     let (rates, clock) = match device.processor {
         Some(rates) => (rates, "processor time"),
         None => (device.wall(), "wall clock"),
     };
     let json = serde_json::json!({
-        "adapter": device.adapter, "device": device, "batch": images, "shares_by": clock, "kernels": rows
+        "adapter": device.adapter, "device": device, "batch": images, "precision": precision, "shares_by": clock, "kernels": rows
     });
     let per = if device.processor.is_some() { " of a processor" } else { "" };
     let [rate, bandwidth] = rates.least([1e9, 1e9]).map(|seconds| 1.0 / seconds);
@@ -120,7 +120,7 @@ fn outcome(device: &Device, images: u32, rows: &[KernelTime]) -> Outcome {
     let lines = vec![
         device.adapter.to_string(),
         format!(
-            "batch {images}; shares by {clock} of bounds: {rate:.0} GFLOP of multiply-adds a second{per}, \
+            "batch {images}, maps of {precision}; shares by {clock} of bounds: {rate:.0} GFLOP of multiply-adds a second{per}, \
              {bandwidth:.1} GB copied by a kernel"
         ),
         format!("{:<24} {:<22} {:>9}{time} {:>8} {:>7} {:>6}  of", "kernel", "shape", "ms", "GFLOP/s", "GB/s", "share"),

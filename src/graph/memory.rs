@@ -87,17 +87,9 @@ impl Plan {
     }
 }
 
-/// What would fit of a training that does not, as far as is known from what the device gave before it refused.
-pub(super) fn what_fits(graph: &Graph, options: &TrainingOptions, refusal: &GpuError, held_before: u64) -> Fits {
-    let (room, limit) = match *refusal {
-        GpuError::TooLarge { limit, .. } => (u64::MAX, limit),
-        GpuError::OutOfMemory { held, .. } => (held.saturating_sub(held_before), u64::MAX),
-        _ => (0, 0),
-    };
-    let fits = |graph: &Graph, batch: u32| {
-        let needs = Training::needs(graph, &TrainingOptions { batch, ..*options });
-        needs.bytes() <= room && needs.largest <= limit
-    };
+/// What would fit of a training that does not: what a device has room for is known by asking it for that.
+pub(super) fn what_fits(gpu: &Gpu, graph: &Graph, options: &TrainingOptions) -> Fits {
+    let fits = |graph: &Graph, batch: u32| Training::has_room(gpu, graph, &TrainingOptions { batch, ..*options });
     let halves = |full: u32| std::iter::successors(Some(full / 2), |half| Some(half / 2)).take_while(|half| *half > 0);
     let size = graph.tensors[Graph::IMAGES].size;
     let smaller = |to: u32| {
@@ -171,19 +163,18 @@ impl Memory {
         let moments = gpu.allocate("batch statistics", plan.moments)?;
         let running = gpu.allocate("running statistics", plan.running)?;
         let scratch = gpu.allocate("scratch", plan.scratch)?;
-        // The largest last: what a device gave before it refuses is all that is known of its room.
-        let mut order: Vec<usize> = (0..slots.bytes.len()).collect();
-        order.sort_by_key(|slot| slots.bytes[*slot]);
-        let mut bufs = HashMap::new();
-        for slot in order {
-            bufs.insert(slot, gpu.allocate(&name_of(slot), slots.bytes[slot])?);
-        }
+        let bufs = slots
+            .bytes
+            .iter()
+            .enumerate()
+            .map(|(slot, bytes)| gpu.allocate(&name_of(slot), *bytes))
+            .collect::<Result<Vec<_>, _>>()?;
         let maps = slots
             .slot
             .iter()
             .map(|(value, slot)| {
                 let [images, height, width, channels] = shape(graph, images, *value);
-                let buf = bufs[slot].of_precision(graph.precision_of(tensor_of(*value), precision));
+                let buf = bufs[*slot].of_precision(graph.precision_of(tensor_of(*value), precision));
                 (*value, Map { buf, images, height, width, channels })
             })
             .collect();

@@ -107,6 +107,18 @@ impl Training {
         footprint
     }
 
+    /// Whether the device gives all of it now.
+    pub(super) fn has_room(gpu: &Gpu, graph: &Graph, options: &TrainingOptions) -> bool {
+        let parameters = parameter_bytes(graph);
+        let mut rest = vec![parameters, parameters, parameters * u64::from(options.rule.moments())];
+        if options.precision != Precision::F32 {
+            rest.push(Map::bytes_of(graph.images_shape(options.batch), Precision::F32));
+        }
+        let held =
+            |_memory| rest.into_iter().map(|bytes| gpu.allocate("a trial", bytes)).collect::<Result<Vec<_>, _>>();
+        Memory::new(gpu, graph, Self::plan(graph, options)).and_then(held).is_ok()
+    }
+
     /// Allocates and records everything once.
     ///
     /// # Errors
@@ -126,10 +138,9 @@ impl Training {
         options: TrainingOptions,
         teacher: Option<Teacher>,
     ) -> Result<Self, NetworkError> {
-        let held = gpu.held_bytes();
         Self::make(gpu, graph.clone(), options, teacher).map_err(|error| match error {
             source @ (GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. }) => {
-                let fits = what_fits(&graph, &options, &source, held);
+                let fits = what_fits(gpu, &graph, &options);
                 NetworkError::NoRoom { source, batch: options.batch, fits }
             }
             error => error.into(),

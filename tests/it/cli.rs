@@ -504,5 +504,6 @@ fn the_benchmark_of_a_step_tells_of_memory_and_bytes() {
     let over = bytes(given) / bytes("predicted_bytes");
     assert!((0.99..1.1).contains(&over), "the driver gave {over} of what was predicted");
     let moved = bytes("moved_bytes") / bytes("least_bytes");
-    assert!((1.0..4.0).contains(&moved), "{moved} times the fewest bytes");
+    // Parts of gradients count on a GPU, of which few images have many.
+    assert!((1.0..5.0).contains(&moved), "{moved} times the fewest bytes");
 }

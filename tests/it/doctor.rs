@@ -88,44 +88,49 @@ fn a_device_that_works_is_described() {
 /// What a training is said to need is what it holds; without room for it the error says what would fit, and that does.
 #[test]
 fn what_would_fit_fits() {
-    let gpu = own_device();
+    // A GPU's tile sizes want more room for parts of sums.
+    for tuning in [Tuning::SOFTWARE, Tuning::GPU] {
+        fits_with(&own_device(), tuning);
+    }
+}
+
+fn fits_with(gpu: &Gpu, tuning: Tuning) {
     let space = Space::open("tiny").expect("a preset");
     let net = space.supernet(28, 3, 10);
     let graph = lower(&net, &net.full());
-    let tuning = Tuning::for_adapter(gpu.adapter());
     let rule = Rule::Sgd { momentum: 0.9, decay: 0.0 };
     let (statistics, precision) = (BatchStatistics::OfBatch, Precision::F32);
     let options = |batch| TrainingOptions { batch, rule, smoothing: 0.0, statistics, precision, tuning };
     let halves = TrainingOptions { precision: Precision::Bf16, ..options(64) };
     let needs = |batch| Training::needs(&graph, &options(batch)).bytes();
     let before = gpu.held_bytes();
-    let training = Training::new(&gpu, graph.clone(), options(64)).expect("there is room");
+    let training = Training::new(gpu, graph.clone(), options(64)).expect("there is room");
     let held = gpu.held_bytes() - before;
     assert_eq!(training.footprint().bytes(), needs(64));
     // Labels, losses and tables are not planned: some kilobytes.
     assert!(held >= needs(64) && held < needs(64) + (100 << 10), "{held} of {}", needs(64));
     drop(training);
     assert_eq!(gpu.held_bytes(), before, "what is dropped is given back");
-    let training = Training::new(&gpu, graph.clone(), halves).expect("there is room");
-    let (held, needs_of_halves) = (gpu.held_bytes() - before, Training::needs(&graph, &halves).bytes());
-    assert!(held >= needs_of_halves && held < needs_of_halves + (100 << 10), "{held} of {needs_of_halves}");
-    assert!(needs_of_halves * 10 < needs(64) * 6, "{needs_of_halves} beside {}", needs(64));
+    let training = Training::new(gpu, graph.clone(), halves).expect("there is room");
+    let (held, needed) = (gpu.held_bytes() - before, Training::needs(&graph, &halves));
+    assert!(held >= needed.bytes() && held < needed.bytes() + (100 << 10), "{held} of {needed:?}");
+    let maps = Training::needs(&graph, &options(64)).maps;
+    assert!(needed.maps * 10 < maps * 6, "{needed:?} beside {maps}");
     drop(training);
 
     let mut sizes = Vec::new();
     for room in [needs(40), needs(20), needs(3)] {
         gpu.refuse_allocations_above(before + room);
-        let error = Training::new(&gpu, graph.clone(), options(64)).err().expect("there is no room");
+        let error = Training::new(gpu, graph.clone(), options(64)).err().expect("there is no room");
         let text = error.to_string();
         let NetworkError::NoRoom { fits, .. } = error else { panic!("{text}") };
-        // What the device gave before it refused is less than what there is.
         let batch = fits.batch.expect("a smaller batch fits");
         assert!(text.contains(&format!("batches of {batch} images")), "{text}");
-        assert!(needs(batch) <= room && needs(batch * 8) > room, "{batch} in {room}");
-        Training::new(&gpu, graph.clone(), options(batch)).expect("it fits");
+        assert!(needs(batch) <= room && needs(batch * 2) > room, "{batch} in {room}");
+        Training::new(gpu, graph.clone(), options(batch)).expect("it fits");
         if let Some(size) = fits.size {
             let smaller = space.supernet(size, 3, 10);
-            Training::new(&gpu, lower(&smaller, &smaller.full()), options(64)).expect("it fits");
+            Training::new(gpu, lower(&smaller, &smaller.full()), options(64)).expect("it fits");
             sizes.push(size);
         }
     }

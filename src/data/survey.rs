@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::batch::Images;
 use super::examine::Counts;
 use super::folder::{Dataset, Sample};
+use super::preset::Preset;
 
 /// Input sizes that are suggested, in pixels.
 const SIZES: [u32; 9] = [28, 32, 48, 64, 96, 128, 160, 192, 224];
@@ -65,6 +66,8 @@ pub struct Suggested {
     pub size: u32,
     /// The preset that is made for it.
     pub preset: &'static str,
+    /// The augmentation that suits so many images.
+    pub augment: Preset,
 }
 
 /// The numbers of `dataset`, `train` being its training images.
@@ -92,7 +95,7 @@ pub fn survey(dataset: &Dataset, train: &Images) -> Survey {
         size: format.size,
         mean: normalisation.mean[..channels].to_vec(),
         std: normalisation.std[..channels].to_vec(),
-        suggested: suggest(&dataset.short_sides),
+        suggested: suggest(&dataset.short_sides, dataset.train.len()),
     }
 }
 
@@ -112,10 +115,10 @@ fn histogram(sides: &[u32]) -> Vec<Bin> {
 }
 
 /// `sides` are sorted.
-fn suggest(sides: &[u32]) -> Suggested {
+fn suggest(sides: &[u32], trained: usize) -> Suggested {
     let filled = sides.get(sides.len() / 4).copied().unwrap_or_default();
     let size = SIZES.iter().copied().rfind(|size| *size <= filled).unwrap_or(SIZES[0]);
-    Suggested { size, preset: if size < MOBILE { "tiny" } else { "mobile" } }
+    Suggested { size, preset: if size < MOBILE { "tiny" } else { "mobile" }, augment: Preset::suited_to(trained) }
 }
 
 #[cfg(test)]
@@ -124,7 +127,7 @@ mod tests {
 
     #[test]
     fn three_quarters_of_the_images_fill_the_suggested_input() {
-        let of = |sides: &[u32]| (suggest(sides).size, suggest(sides).preset);
+        let of = |sides: &[u32]| (suggest(sides, 8).size, suggest(sides, 8).preset);
         assert_eq!(of(&[28; 8]), (28, "tiny"));
         assert_eq!(of(&[10; 8]), (28, "tiny"));
         assert_eq!(of(&[63; 8]), (48, "tiny"));

@@ -19,22 +19,22 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The whole text for maps of f32. Module scope is order-free in WGSL, so libraries may come last.
-    pub fn source(&self) -> String {
-        self.parts.join("\n")
+    /// The parts for maps of this precision, where it has any.
+    pub fn parts_for(&self, precision: Precision) -> Option<&'static [&'static str]> {
+        match precision {
+            Precision::F32 => Some(self.parts),
+            Precision::Bf16 => self.bf16,
+        }
     }
 
-    /// The whole text for maps of this precision, where it has one.
-    pub fn source_of(&self, precision: Precision) -> Option<String> {
-        match precision {
-            Precision::F32 => Some(self.source()),
-            Precision::Bf16 => self.bf16.map(|parts| parts.join("\n")),
-        }
+    /// The whole text for maps of this precision. Module scope is order-free in WGSL, so libraries may come last.
+    pub fn source(&self, precision: Precision) -> Option<String> {
+        self.parts_for(precision).map(|parts| parts.join("\n"))
     }
 
     /// Precisions of maps that it has a text for.
     pub fn precisions(&self) -> impl Iterator<Item = Precision> {
-        Precision::ALL.into_iter().map(|(_, precision)| precision).filter(|p| self.source_of(*p).is_some())
+        Precision::ALL.into_iter().map(|(_, precision)| precision).filter(|p| self.parts_for(*p).is_some())
     }
 
     /// Whether its text asks for 16-bit floats, which not every device has.
@@ -129,7 +129,7 @@ impl PipelineCache {
             return Err(GpuError::NoF16 { kernel: kernel.name.into(), adapter: gpu.adapter().to_string() });
         }
         let reflection = Reflection::of(kernel, precision)?;
-        let source = kernel.source_of(precision).expect("it was reflected");
+        let source = kernel.source(precision).expect("it was reflected");
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source: wgpu::ShaderSource::Wgsl(source.into()) };
         // Loops written by hand end by themselves; bounding them again costs up to 6.5 times on

@@ -39,7 +39,7 @@ impl Reflection {
     /// Reads the interface of a kernel for maps of `precision`, or says why naga refuses its source or that it has none.
     pub fn of(kernel: &Kernel, precision: Precision) -> Result<Self, GpuError> {
         let fail = |problem: String| GpuError::Shader { kernel: kernel.name.to_owned(), problem };
-        let Some(source) = kernel.source_of(precision) else {
+        let Some(source) = kernel.source(precision) else {
             return Err(fail(format!("it has no text for maps of {precision}")));
         };
         let module = naga::front::wgsl::parse_str(&source).map_err(|e| fail(e.emit_to_string(&source)))?;

@@ -61,7 +61,7 @@ pub(crate) fn shaders() -> String {
         sum.update(kernel.name);
         sum.update([0]);
         for precision in kernel.precisions() {
-            sum.update(kernel.source_of(precision).expect("it is one of its own"));
+            sum.update(kernel.source(precision).expect("it is one of its own"));
             sum.update([0]);
         }
     }

@@ -27,7 +27,9 @@ pub fn dataset_page(title: &str, survey: &Survey, galleries: &[Gallery]) -> Stri
     push!(html, "<b>{} classes</b>: {} to train on, ", survey.classes.len(), all.train);
     push!(html, "{} held out, {} to test with. Three quarters of them fill an ", all.holdout, all.test);
     push!(html, "input of <b>{} px</b>, which ", survey.suggested.size);
-    push!(html, "the preset <b>{}</b> is made for.</p></header><main>", survey.suggested.preset);
+    push!(html, "the preset <b>{}</b> is made for. For so many images of a network that ", survey.suggested.preset);
+    push!(html, "is trained alone, from new weights, <b>{}</b> augmentation ", survey.suggested.augment);
+    html.push_str("is suggested.</p></header><main>");
 
     push!(html, "<section id=\"sizes\"><h2>Sizes</h2><p class=\"about\">Short sides in pixels; ");
     push!(html, "half of them have at least {}.</p>", survey.median_short_side);

@@ -16,7 +16,7 @@ fn texts() -> impl Iterator<Item = (&'static Kernel, Precision)> {
 }
 
 fn source(kernel: &Kernel, precision: Precision) -> String {
-    kernel.source_of(precision).expect("it has a text for its own precisions")
+    kernel.source(precision).expect("it has a text for its own precisions")
 }
 
 fn parse(kernel: &Kernel, precision: Precision) -> Module {
@@ -26,11 +26,11 @@ fn parse(kernel: &Kernel, precision: Precision) -> Module {
 }
 
 /// Nothing beyond the core of WGSL is allowed, but for f16 where the text asks for it.
-fn validate(kernel: &Kernel, module: &Module) -> ModuleInfo {
+fn validate(kernel: &Kernel, precision: Precision, module: &Module) -> ModuleInfo {
     let f16 = if kernel.needs_f16() { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
     Validator::new(ValidationFlags::all(), f16)
         .validate(module)
-        .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&kernel.source())))
+        .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&source(kernel, precision))))
 }
 
 fn root() -> PathBuf {
@@ -97,7 +97,7 @@ fn bindings_are_used_and_fit_webgpus_limits() {
         assert!(others.iter().any(|(_, access)| *access == Access::ReadWrite), "{} writes nothing", kernel.name);
 
         let module = parse(kernel, precision);
-        let info = validate(kernel, &module);
+        let info = validate(kernel, precision, &module);
         assert_eq!(module.entry_points.len(), 1, "{}: one entry point", kernel.name);
         assert_eq!(module.entry_points[0].name, "main", "{}", kernel.name);
         let entry = info.get_entry_point(0);
@@ -159,7 +159,7 @@ fn translates_for_every_back_end() {
             if precision == Precision::F32 { kernel.name.into() } else { format!("{}-{precision}", kernel.name) };
         keep(&format!("{name}.wgsl"), &source(kernel, precision));
         let module = parse(kernel, precision);
-        let info = validate(kernel, &module);
+        let info = validate(kernel, precision, &module);
         for (set, constants) in override_sets(&module).into_iter().enumerate() {
             let entry = Some((ShaderStage::Compute, "main"));
             let (module, info) = process_overrides(&module, &info, entry, &constants)

@@ -88,4 +88,5 @@ fn print(dataset: &Dataset, survey: &Survey) {
     say!("mean {:?}, deviation {:?} at {} px", survey.mean, survey.std, survey.size);
     let suggested = survey.suggested;
     say!("suggested: --preset {} --size {}, which three quarters of the images fill", suggested.preset, suggested.size);
+    say!("for a network alone, from new weights: --final scratch --augment {}", suggested.augment);
 }

@@ -97,13 +97,16 @@ fn a_folder_is_told_of_in_numbers_and_on_a_page() {
     let bin = |from: u32, below: u32, images: u32| serde_json::json!({"from": from, "below": below, "images": images});
     let bins = [bin(32, 48, 4), bin(48, 64, 0), bin(64, 96, 0), bin(96, 128, 16)];
     assert_eq!(stats["short_sides"], serde_json::json!(bins));
-    assert_eq!(stats["suggested"], serde_json::json!({"size": 96, "preset": "mobile"}));
+    assert_eq!(stats["suggested"], serde_json::json!({"size": 96, "preset": "mobile", "augment": "strong"}));
     assert_eq!(stats["all"], serde_json::json!({"train": 16, "holdout": 0, "test": 4}));
     assert_eq!((&stats["median_short_side"], &stats["channels"]), (&100.into(), &3.into()));
     let blue = stats["mean"][2].as_f64().unwrap() * 255.0;
     assert!((0.0..9.0).contains(&blue), "{stats}");
     let text = String::from_utf8(program("stats", &[]).stdout).unwrap();
-    assert!(text.contains("--preset mobile --size 96") && text.contains("32 to 47 px"), "{text}");
+    assert!(
+        text.contains("--preset mobile --size 96") && text.contains("--augment strong") && text.contains("32 to 47 px"),
+        "{text}"
+    );
 
     for (command, more) in [("stats", &["--size", "16"][..]), ("preview", &["--augment=strong", "--columns", "3"])] {
         let page = folder.root().join(format!("{command}.html"));

@@ -18,19 +18,9 @@ pub enum Preset {
     Strong,
 }
 
-/// Images that are few.
-const FEW: usize = 10_000;
-
 impl Preset {
     /// All of them, with their names.
     pub const ALL: [(&'static str, Self); 3] = [("none", Self::None), ("light", Self::Light), ("strong", Self::Strong)];
-
-    /// What suits so many training images of a network that is trained alone, from new weights, until it has seen each
-    /// some ninety times. Of photos, 703 and 2,556 were measured, for which `strong` was ahead; large sets were not, and
-    /// get what is milder.
-    pub fn suited_to(images: usize) -> Self {
-        if images < FEW { Self::Strong } else { Self::Light }
-    }
 
     /// Its settings.
     pub fn augment(self) -> Augment {

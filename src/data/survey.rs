@@ -11,6 +11,8 @@ use super::preset::Preset;
 const SIZES: [u32; 9] = [28, 32, 48, 64, 96, 128, 160, 192, 224];
 /// The least input that `mobile` is made for, in pixels.
 const MOBILE: u32 = 64;
+/// Training images of which fewer are few. Larger sets were not measured, and get what is milder.
+const FEW: usize = 10_000;
 /// Short sides at which a bar of the histogram begins, in pixels.
 const BINS: [u32; 14] = [0, 16, 28, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048];
 
@@ -66,7 +68,8 @@ pub struct Suggested {
     pub size: u32,
     /// The preset that is made for it.
     pub preset: &'static str,
-    /// The augmentation that suits so many images.
+    /// The augmentation that suits so many images of a network that is trained alone, from new weights, until it has
+    /// seen each some ninety times.
     pub augment: Preset,
 }
 
@@ -118,7 +121,10 @@ fn histogram(sides: &[u32]) -> Vec<Bin> {
 fn suggest(sides: &[u32], trained: usize) -> Suggested {
     let filled = sides.get(sides.len() / 4).copied().unwrap_or_default();
     let size = SIZES.iter().copied().rfind(|size| *size <= filled).unwrap_or(SIZES[0]);
-    Suggested { size, preset: if size < MOBILE { "tiny" } else { "mobile" }, augment: Preset::suited_to(trained) }
+    let is_photo = size >= MOBILE;
+    // `strong` was ahead for 703 and 2,556 photos, `light` for 1,744 small images and the small network that suits them.
+    let augment = if is_photo && trained < FEW { Preset::Strong } else { Preset::Light };
+    Suggested { size, preset: if is_photo { "mobile" } else { "tiny" }, augment }
 }
 
 #[cfg(test)]
@@ -135,6 +141,13 @@ mod tests {
         assert_eq!(of(&[4000; 8]), (224, "mobile"));
         assert_eq!(of(&[40, 40, 128, 128, 128, 128, 128, 128]), (128, "mobile"));
         assert_eq!(of(&[40, 40, 40, 128, 128, 128, 128, 128]), (32, "tiny"));
+    }
+
+    #[test]
+    fn few_photos_want_more_augmentation() {
+        assert_eq!(suggest(&[128; 8], 9_999).augment, Preset::Strong);
+        assert_eq!(suggest(&[128; 8], 10_000).augment, Preset::Light);
+        assert_eq!(suggest(&[28; 8], 100).augment, Preset::Light);
     }
 
     #[test]

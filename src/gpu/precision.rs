@@ -54,7 +54,11 @@ impl Precision {
         match self {
             Self::F32 => bytemuck::cast_slice(values).to_vec(),
             Self::Bf16 => {
-                values.iter().flat_map(|v| self.rounded(*v).to_bits().to_le_bytes()[2..].to_owned()).collect()
+                let upper = |value: &f32| {
+                    let [_, _, low, high] = self.rounded(*value).to_bits().to_le_bytes();
+                    [low, high]
+                };
+                values.iter().flat_map(upper).collect()
             }
         }
     }

@@ -7,8 +7,8 @@ use crate::kernels::Map;
 use crate::space::Shortcut;
 
 impl Graph {
-    /// Bytes of device memory that a step of `batch` images with `moments` moments a parameter and maps of `precision` has to read and write,
-    /// however its kernels are fused, as long as maps do not stay in caches.
+    /// Bytes of device memory that a step of `batch` images with `moments` moments a parameter and maps of `precision`
+    /// has to read and write, however its kernels are fused, as long as maps do not stay in caches.
     ///
     /// A convolution reads its input and writes its output; on the way back it reads both once more, reads the gradient of
     /// the one and writes the gradient of the other: a batch's statistics are known only when all of it was computed, so

@@ -102,7 +102,9 @@ impl Training {
         let mut footprint = Self::plan(graph, options).footprint();
         footprint.state += parameter_bytes(graph) * u64::from(2 + options.rule.moments());
         if options.precision != Precision::F32 {
-            footprint.maps += Map::bytes_of(graph.images_shape(options.batch), Precision::F32);
+            let images = Map::bytes_of(graph.images_shape(options.batch), Precision::F32);
+            footprint.maps += images;
+            footprint.largest = footprint.largest.max(images);
         }
         footprint
     }

@@ -176,9 +176,10 @@ pub fn transpose(setting: Setting, Shape(_, _, channels, filters, kernel, _): Sh
     let (mut values, mut tensors, mut block_tensor, mut firsts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut add = |quads: Vec<f32>, kernel: usize, rows: usize, channels: usize| {
         let block = BLOCK as usize * 4;
-        firsts.push(values.len() / block);
+        let first = values.len() / block;
+        firsts.push(first);
         block_tensor.extend(vec![tensors.len() as u32; quads.len().div_ceil(block)]);
-        tensors.push(tensor(firsts[firsts.len() - 1] as u32, kernel, rows, channels));
+        tensors.push(tensor(first as u32, kernel, rows, channels));
         values.extend(quads);
         values.resize(values.len().next_multiple_of(block), f32::NAN);
     };

@@ -100,24 +100,27 @@ impl Training {
     /// Bytes that a training will hold.
     pub fn needs(graph: &Graph, options: &TrainingOptions) -> Footprint {
         let mut footprint = Self::plan(graph, options).footprint();
-        footprint.state += parameter_bytes(graph) * u64::from(2 + options.rule.moments());
-        if options.precision != Precision::F32 {
-            let images = Map::bytes_of(graph.images_shape(options.batch), Precision::F32);
-            footprint.maps += images;
-            footprint.largest = footprint.largest.max(images);
-        }
+        let (parameters, images) = Self::own_bytes(graph, options);
+        footprint.state += parameters.iter().sum::<u64>();
+        footprint.maps += images.unwrap_or(0);
+        footprint.largest = footprint.largest.max(images.unwrap_or(0));
         footprint
+    }
+
+    /// Bytes of the buffers that it has beside its plan's: gradients, weights of dense layers transposed, moments; and
+    /// images as they come, where maps are not of f32.
+    fn own_bytes(graph: &Graph, options: &TrainingOptions) -> ([u64; 3], Option<u64>) {
+        let bytes = parameter_bytes(graph);
+        let images = Map::bytes_of(graph.images_shape(options.batch), Precision::F32);
+        let images = (options.precision != Precision::F32).then_some(images);
+        ([bytes, bytes, bytes * u64::from(options.rule.moments())], images)
     }
 
     /// Whether the device gives all of it now.
     pub(super) fn has_room(gpu: &Gpu, graph: &Graph, options: &TrainingOptions) -> bool {
-        let parameters = parameter_bytes(graph);
-        let mut rest = vec![parameters, parameters, parameters * u64::from(options.rule.moments())];
-        if options.precision != Precision::F32 {
-            rest.push(Map::bytes_of(graph.images_shape(options.batch), Precision::F32));
-        }
-        let held =
-            |_memory| rest.into_iter().map(|bytes| gpu.allocate("a trial", bytes)).collect::<Result<Vec<_>, _>>();
+        let (parameters, images) = Self::own_bytes(graph, options);
+        let rest = parameters.into_iter().chain(images);
+        let held = |_memory| rest.map(|bytes| gpu.allocate("a trial", bytes)).collect::<Result<Vec<_>, _>>();
         Memory::new(gpu, graph, Self::plan(graph, options)).and_then(held).is_ok()
     }
 

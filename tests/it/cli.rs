@@ -504,6 +504,7 @@ fn the_benchmark_of_a_step_tells_of_memory_and_bytes() {
     let over = bytes(given) / bytes("predicted_bytes");
     assert!((0.99..1.1).contains(&over), "the driver gave {over} of what was predicted");
     let moved = bytes("moved_bytes") / bytes("least_bytes");
-    // Parts of gradients count on a GPU, of which few images have many.
-    assert!((1.0..5.0).contains(&moved), "{moved} times the fewest bytes");
+    // A GPU's gradients have many parts, which count where images are few.
+    let most = if step["adapter"]["kind"] == "software" { 4.0 } else { 5.0 };
+    assert!((1.0..most).contains(&moved), "{moved} times the fewest bytes");
 }

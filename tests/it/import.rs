@@ -82,22 +82,17 @@ impl Listener for Notes {
     }
 }
 
-/// The loss of the first epoch of the super-network.
-fn first_loss(config: &Config) -> f64 {
-    let text = std::fs::read_to_string(config.out.join("results.csv")).expect("a file of the run");
-    let line = text.lines().find(|line| line.starts_with("supernet,1,")).expect("an epoch");
-    line.split(',').nth(3).expect("a loss").parse().expect("a number")
-}
-
-/// Lines of a training in a run's results.
+/// The epochs of a training as a run's results have them.
 fn epochs(config: &Config, training: &str) -> Vec<String> {
     let text = std::fs::read_to_string(config.out.join("results.csv")).expect("a file of the run");
-    text.lines().filter(|line| line.starts_with(&format!("{training},"))).map(losses).collect()
+    text.lines().filter(|line| line.starts_with(&format!("{training},"))).map(str::to_owned).collect()
 }
 
-/// A line without its seconds, which are the last column.
-fn losses(line: &str) -> String {
-    line.rsplit_once(',').expect("a line has columns").0.to_owned()
+/// The loss of the first epoch of the super-network.
+fn first_loss(config: &Config) -> f64 {
+    let epochs = epochs(config, "supernet");
+    let line = epochs.iter().find(|line| line.starts_with("supernet,1,")).expect("an epoch");
+    line.split(',').nth(3).expect("a loss").parse().expect("a number")
 }
 
 /// From new weights a network is trained for as many epochs as the super-network and a final training have, with an

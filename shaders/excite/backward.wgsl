@@ -2,7 +2,8 @@
 //
 //   dx[n, p, c] = dy[n, p, c] * gate[n, c] + dpool[n, c] / P    for the kept channels of image n.
 //
-// dy and dx (N, P, C), gate and dpool (N, C). One invocation owns PIXELS pixels of one image in one quad.
+// dy and dx (N, P, C), gate and dpool (N, C). One invocation owns PIXELS pixels of one image in QUADS
+// quads.
 
 override LANES: u32 = 8u;
 override PIXELS: u32 = 8u;
@@ -27,16 +28,27 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let kept = min(widths[params.kept_row + image], params.channels);
     let written = quads(kept);
     let item = group.x * LANES + lane.x;
-    if written == 0u || item / written * PIXELS >= params.pixels {
+    let columns = columns_of(written);
+    if columns == 0u || item / columns * PIXELS >= params.pixels {
         return;
     }
-    let quad = item % written;
-    let first = item / written * PIXELS;
+    let column = item % columns;
+    let first = item / columns * PIXELS;
     let last = min(first + PIXELS, params.pixels);
-    let factor = gate[image * params.quads + quad];
-    let pooled = dpool[image * params.quads + quad] / f32(params.pixels);
+    var factor: Held;
+    var pooled: Held;
+    for (var k = 0u; k < QUADS; k++) {
+        let at = image * params.quads + min(column + k * columns, written - 1u);
+        factor[k] = gate[at];
+        pooled[k] = dpool[at] / f32(params.pixels);
+    }
     for (var p = first; p < last; p++) {
-        let at = (image * params.pixels + p) * params.quads + quad;
-        dx[at] = stored(keep(fma(loaded(dy[at]), factor, pooled), quad, kept));
+        let at = (image * params.pixels + p) * params.quads;
+        for (var k = 0u; k < QUADS; k++) {
+            let quad = column + k * columns;
+            if quad < written {
+                dx[at + quad] = stored(keep(fma(loaded(dy[at + quad]), factor[k], pooled[k]), quad, kept));
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 // Every channel times its gate: y[n, p, c] = x[n, p, c] * gate[n, c] for the kept channels of image n.
 //
-// x and y (N, P, C), gate (N, C). One invocation owns PIXELS pixels of one image in one quad.
+// x and y (N, P, C), gate (N, C). One invocation owns PIXELS pixels of one image in QUADS quads.
 
 override LANES: u32 = 8u;
 override PIXELS: u32 = 8u;
@@ -24,15 +24,25 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let kept = min(widths[params.kept_row + image], params.channels);
     let written = quads(kept);
     let item = group.x * LANES + lane.x;
-    if written == 0u || item / written * PIXELS >= params.pixels {
+    let columns = columns_of(written);
+    if columns == 0u || item / columns * PIXELS >= params.pixels {
         return;
     }
-    let quad = item % written;
-    let first = item / written * PIXELS;
+    let column = item % columns;
+    let first = item / columns * PIXELS;
     let last = min(first + PIXELS, params.pixels);
-    let factor = keep(gate[image * params.quads + quad], quad, kept);
+    var factor: Held;
+    for (var k = 0u; k < QUADS; k++) {
+        let quad = column + k * columns;
+        factor[k] = keep(gate[image * params.quads + min(quad, written - 1u)], quad, kept);
+    }
     for (var p = first; p < last; p++) {
-        let at = (image * params.pixels + p) * params.quads + quad;
-        y[at] = stored(loaded(x[at]) * factor);
+        let at = (image * params.pixels + p) * params.quads;
+        for (var k = 0u; k < QUADS; k++) {
+            let quad = column + k * columns;
+            if quad < written {
+                y[at + quad] = stored(loaded(x[at + quad]) * factor[k]);
+            }
+        }
     }
 }

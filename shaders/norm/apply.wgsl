@@ -5,7 +5,7 @@
 //
 // z (N, H, W, F), moments (G, MOMENTS, F) with mean and variance first, affine (2, F): gamma,
 // then beta (without NORMALISE (1, F): beta),
-// source (N, H, W, .), y (N, H, W, C). One invocation owns PIXELS pixels of one image in one quad;
+// source (N, H, W, .), y (N, H, W, C). One invocation owns PIXELS pixels of one image in QUADS quads;
 // dropped quads are not computed and not written, unless FILL asks for zeros.
 
 override LANES: u32 = 8u;
@@ -43,37 +43,46 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let bypass = select(0u, widths[params.bypass_row + image], SHORTCUT != NO_SHORTCUT);
     let written = select(quads(max(kept, bypass)), params.out_quads, FILL != 0u);
     let item = group.x * LANES + lane.x;
-    if written == 0u || item / written * PIXELS >= params.pixels {
+    let columns = columns_of(written);
+    if columns == 0u || item / columns * PIXELS >= params.pixels {
         return;
     }
-    let quad = item % written;
-    let first = item / written * PIXELS;
+    let column = item % columns;
+    let first = item / columns * PIXELS;
     let last = min(first + PIXELS, params.pixels);
 
-    let own = min(quad, params.filter_quads - 1u);
-    var mean = vec4f(0.0);
-    var scale = vec4f(1.0);
-    if NORMALISE != 0u {
-        let at = image / params.group_images * MOMENTS * params.filter_quads + own;
-        mean = moments[at];
-        scale = affine[own] * inverseSqrt(moments[at + params.filter_quads] + params.epsilon);
-    }
-    let shift = affine[select(own, params.filter_quads + own, NORMALISE != 0u)];
-    // Dropped channels are read in the place of others and masked: cheaper than a branch at every pixel.
-    let mine = below(quad, kept);
-    var theirs = below(quad, bypass);
-    if SHORTCUT == BYPASS {
-        theirs = theirs & !mine;
-    }
-    var from_z = (image * params.pixels + first) * params.filter_quads + own;
-    var from_source = (image * params.pixels + first) * params.source_quads + min(quad, params.source_quads - 1u);
-    var to = (image * params.pixels + first) * params.out_quads + quad;
-    for (var pixel = first; pixel < last; pixel++) {
-        var v = select(vec4f(0.0), activate(ACTIVATION, fma(loaded(z[from_z]) - mean, scale, shift)), mine);
-        if SHORTCUT != NO_SHORTCUT {
-            v += select(vec4f(0.0), loaded(source[from_source]), theirs);
+    var mean: Held;
+    var scale: Held;
+    var shift: Held;
+    for (var k = 0u; k < QUADS; k++) {
+        let own = min(column + k * columns, params.filter_quads - 1u);
+        mean[k] = vec4f(0.0);
+        scale[k] = vec4f(1.0);
+        if NORMALISE != 0u {
+            let at = image / params.group_images * MOMENTS * params.filter_quads + own;
+            mean[k] = moments[at];
+            scale[k] = affine[own] * inverseSqrt(moments[at + params.filter_quads] + params.epsilon);
         }
-        y[to] = stored(v);
+        shift[k] = affine[select(own, params.filter_quads + own, NORMALISE != 0u)];
+    }
+    var from_z = (image * params.pixels + first) * params.filter_quads;
+    var from_source = (image * params.pixels + first) * params.source_quads;
+    var to = (image * params.pixels + first) * params.out_quads;
+    for (var pixel = first; pixel < last; pixel++) {
+        for (var k = 0u; k < QUADS; k++) {
+            let quad = column + k * columns;
+            if quad < written {
+                // Dropped channels are read in the place of others and masked: cheaper than a branch.
+                let centred = loaded(z[from_z + min(quad, params.filter_quads - 1u)]) - mean[k];
+                let mine = below(quad, kept);
+                var v = select(vec4f(0.0), activate(ACTIVATION, fma(centred, scale[k], shift[k])), mine);
+                if SHORTCUT != NO_SHORTCUT {
+                    let theirs = below(quad, bypass) & select(vec4<bool>(true), !mine, SHORTCUT == BYPASS);
+                    v += select(vec4f(0.0), loaded(source[from_source + min(quad, params.source_quads - 1u)]), theirs);
+                }
+                y[to + quad] = stored(v);
+            }
+        }
         from_z += params.filter_quads;
         from_source += params.source_quads;
         to += params.out_quads;

@@ -4,7 +4,7 @@
 //   dz = gamma / deviation * (g - dbeta / m - x^ * dgamma / m);   without NORMALISE, dz = g.
 //
 // dy (N, H, W, C), z (N, H, W, F), moments (3, F), affine and gradient (2, F) or (1, F), dz (N, H, W, F).
-// One invocation owns PIXELS pixels of one image in one quad; dropped quads are not written, unless
+// One invocation owns PIXELS pixels of one image in QUADS quads; dropped quads are not written, unless
 // FILL asks for zeros.
 
 override LANES: u32 = 8u;
@@ -37,31 +37,43 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let kept = min(widths[params.kept_row + image], params.filters);
     let written = select(quads(kept), params.filter_quads, FILL != 0u);
     let item = group.x * LANES + lane.x;
-    if written == 0u || item / written * PIXELS >= params.pixels {
+    let columns = columns_of(written);
+    if columns == 0u || item / columns * PIXELS >= params.pixels {
         return;
     }
-    let quad = item % written;
-    let first = item / written * PIXELS;
+    let column = item % columns;
+    let first = item / columns * PIXELS;
     let last = min(first + PIXELS, params.pixels);
-    let n = normalised(NORMALISE != 0u, quad, params.filter_quads, params.epsilon);
-    var factor = vec4f(1.0);
-    var product = vec4f(0.0);
-    var sum = vec4f(0.0);
-    if NORMALISE != 0u {
-        let count = max(moments[2u * params.filter_quads + quad], vec4f(1.0));
-        factor = n.scale * n.inverse_deviation;
-        product = gradient[quad] / count;
-        sum = gradient[params.filter_quads + quad] / count;
+    var n: array<Normalised, MOST_QUADS>;
+    var factor: Held;
+    var product: Held;
+    var sum: Held;
+    for (var k = 0u; k < QUADS; k++) {
+        let quad = min(column + k * columns, written - 1u);
+        n[k] = normalised(NORMALISE != 0u, quad, params.filter_quads, params.epsilon);
+        factor[k] = vec4f(1.0);
+        product[k] = vec4f(0.0);
+        sum[k] = vec4f(0.0);
+        if NORMALISE != 0u {
+            let count = max(moments[2u * params.filter_quads + quad], vec4f(1.0));
+            factor[k] = n[k].scale * n[k].inverse_deviation;
+            product[k] = gradient[quad] / count;
+            sum[k] = gradient[params.filter_quads + quad] / count;
+        }
     }
-    // A dropped quad is read in vain and masked: cheaper than a branch at every pixel.
-    let mine = below(quad, kept);
-    var at = (image * params.pixels + first) * params.filter_quads + quad;
-    var from_dy = (image * params.pixels + first) * params.out_quads + quad;
+    var at = (image * params.pixels + first) * params.filter_quads;
+    var from_dy = (image * params.pixels + first) * params.out_quads;
     for (var pixel = first; pixel < last; pixel++) {
-        let normal = (loaded(z[at]) - n.mean) * n.inverse_deviation;
-        let slope = activate_gradient(ACTIVATION, fma(normal, n.scale, n.shift));
-        let g = factor * (fma(loaded(dy[from_dy]), slope, -sum) - normal * product);
-        dz[at] = stored(select(vec4f(0.0), g, mine));
+        for (var k = 0u; k < QUADS; k++) {
+            let quad = column + k * columns;
+            if quad < written {
+                let normal = (loaded(z[at + quad]) - n[k].mean) * n[k].inverse_deviation;
+                let slope = activate_gradient(ACTIVATION, fma(normal, n[k].scale, n[k].shift));
+                let g = factor[k] * (fma(loaded(dy[from_dy + quad]), slope, -sum[k]) - normal * product[k]);
+                // A dropped quad is read in vain and masked: cheaper than a branch.
+                dz[at + quad] = stored(keep(g, quad, kept));
+            }
+        }
         at += params.filter_quads;
         from_dy += params.out_quads;
     }

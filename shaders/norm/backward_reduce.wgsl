@@ -4,7 +4,8 @@
 //   partial = sum of g, sum of g * x^    over a chunk of the rows of one image.
 //
 // dy (N, H, W, C), z (N, H, W, F), moments (3, F), affine (2, F) or (1, F), partial (N, chunks, 2, F),
-// written for the image's kept quads only. One invocation owns one kept quad in one chunk.
+// written for the image's kept quads only. One invocation owns QUADS kept quads in one
+// chunk.
 
 override LANES: u32 = 8u;
 override NORMALISE: u32 = 1u;
@@ -35,29 +36,43 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let kept = min(widths[params.kept_row + image], params.filters);
     let written = quads(kept);
     let item = group.x * LANES + lane.x;
-    if item >= written * params.chunks {
+    let columns = columns_of(written);
+    if item >= columns * params.chunks {
         return;
     }
-    let quad = item % written;
-    let chunk = item / written;
+    let column = item % columns;
+    let chunk = item / columns;
     let first = chunk * params.height / params.chunks * params.width;
     let last = (chunk + 1u) * params.height / params.chunks * params.width;
-    let n = normalised(NORMALISE != 0u, quad, params.filter_quads, params.epsilon);
-
+    var quad: array<u32, MOST_QUADS>;
+    var n: array<Normalised, MOST_QUADS>;
+    var sum: Held;
+    var product: Held;
+    for (var k = 0u; k < QUADS; k++) {
+        quad[k] = min(column + k * columns, written - 1u);
+        n[k] = normalised(NORMALISE != 0u, quad[k], params.filter_quads, params.epsilon);
+        sum[k] = vec4f(0.0);
+        product[k] = vec4f(0.0);
+    }
     let start = image * params.height * params.width + first;
-    var from_z = start * params.filter_quads + quad;
-    var from_dy = start * params.out_quads + quad;
-    var sum = vec4f(0.0);
-    var product = vec4f(0.0);
+    var from_z = start * params.filter_quads;
+    var from_dy = start * params.out_quads;
     for (var pixel = first; pixel < last; pixel++) {
-        let normal = (loaded(z[from_z]) - n.mean) * n.inverse_deviation;
-        let g = loaded(dy[from_dy]) * activate_gradient(ACTIVATION, fma(normal, n.scale, n.shift));
-        sum += g;
-        product = fma(g, normal, product);
+        for (var k = 0u; k < QUADS; k++) {
+            let normal = (loaded(z[from_z + quad[k]]) - n[k].mean) * n[k].inverse_deviation;
+            let slope = activate_gradient(ACTIVATION, fma(normal, n[k].scale, n[k].shift));
+            let g = loaded(dy[from_dy + quad[k]]) * slope;
+            sum[k] += g;
+            product[k] = fma(g, normal, product[k]);
+        }
         from_z += params.filter_quads;
         from_dy += params.out_quads;
     }
-    let at = (image * params.chunks + chunk) * 2u * params.filter_quads + quad;
-    partial[at] = keep(sum, quad, kept);
-    partial[at + params.filter_quads] = keep(product, quad, kept);
+    for (var k = 0u; k < QUADS; k++) {
+        let at = (image * params.chunks + chunk) * 2u * params.filter_quads + quad[k];
+        if column + k * columns < written {
+            partial[at] = keep(sum[k], quad[k], kept);
+            partial[at + params.filter_quads] = keep(product[k], quad[k], kept);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 // channel over a chunk of the rows of one image. `norm/moments` combines the parts.
 //
 // z (N, H, W, C); partial (N, chunks, 3, C), written for the image's kept quads only. One invocation
-// owns one kept quad in one chunk: lanes run over what is kept, so that dropped channels cost none.
+// owns QUADS kept quads in one chunk: lanes run over what is kept, so that dropped channels cost none.
 // Sums are taken about the first value, so that a large mean does not eat the variance.
 
 override LANES: u32 = 8u;
@@ -27,27 +27,41 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let kept = min(widths[params.kept_row + image], params.channels);
     let written = quads(kept);
     let item = group.x * LANES + lane.x;
-    if item >= written * params.chunks {
+    let columns = columns_of(written);
+    if item >= columns * params.chunks {
         return;
     }
-    let quad = item % written;
-    let chunk = item / written;
+    let column = item % columns;
+    let chunk = item / columns;
     let first = chunk * params.height / params.chunks * params.width;
     let last = (chunk + 1u) * params.height / params.chunks * params.width;
 
-    var from_z = (image * params.height * params.width + first) * params.quads + quad;
-    let pivot = loaded(z[from_z]);
-    var sum = vec4f(0.0);
-    var squares = vec4f(0.0);
+    var from_z = (image * params.height * params.width + first) * params.quads;
+    var quad: array<u32, MOST_QUADS>;
+    var pivot: Held;
+    var sum: Held;
+    var squares: Held;
+    for (var k = 0u; k < QUADS; k++) {
+        quad[k] = min(column + k * columns, written - 1u);
+        pivot[k] = loaded(z[from_z + quad[k]]);
+        sum[k] = vec4f(0.0);
+        squares[k] = vec4f(0.0);
+    }
     for (var pixel = first; pixel < last; pixel++) {
-        let d = loaded(z[from_z]) - pivot;
-        sum += d;
-        squares = fma(d, d, squares);
+        for (var k = 0u; k < QUADS; k++) {
+            let d = loaded(z[from_z + quad[k]]) - pivot[k];
+            sum[k] += d;
+            squares[k] = fma(d, d, squares[k]);
+        }
         from_z += params.quads;
     }
     let n = f32(last - first);
-    let at = ((image * params.chunks + chunk) * 3u) * params.quads + quad;
-    partial[at] = keep(vec4f(n), quad, kept);
-    partial[at + params.quads] = keep(pivot + sum / n, quad, kept);
-    partial[at + 2u * params.quads] = keep(squares - sum * sum / n, quad, kept);
+    for (var k = 0u; k < QUADS; k++) {
+        let at = ((image * params.chunks + chunk) * 3u) * params.quads + quad[k];
+        if column + k * columns < written {
+            partial[at] = keep(vec4f(n), quad[k], kept);
+            partial[at + params.quads] = keep(pivot[k] + sum[k] / n, quad[k], kept);
+            partial[at + 2u * params.quads] = keep(squares[k] - sum[k] * sum[k] / n, quad[k], kept);
+        }
+    }
 }

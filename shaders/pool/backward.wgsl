@@ -1,6 +1,6 @@
 // Gradient of a mean over the pixels: dx[n, p, c] = dy[n, c] / P for the kept channels of image n.
 //
-// dy (N, C), dx (N, P, C). One invocation owns PIXELS pixels of one image in one quad.
+// dy (N, C), dx (N, P, C). One invocation owns PIXELS pixels of one image in QUADS quads.
 
 override LANES: u32 = 8u;
 override PIXELS: u32 = 8u;
@@ -23,14 +23,25 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let kept = min(widths[params.kept_row + image], params.channels);
     let written = quads(kept);
     let item = group.x * LANES + lane.x;
-    if written == 0u || item / written * PIXELS >= params.pixels {
+    let columns = columns_of(written);
+    if columns == 0u || item / columns * PIXELS >= params.pixels {
         return;
     }
-    let quad = item % written;
-    let first = item / written * PIXELS;
+    let column = item % columns;
+    let first = item / columns * PIXELS;
     let last = min(first + PIXELS, params.pixels);
-    let value = keep(dy[image * params.quads + quad] / f32(params.pixels), quad, kept);
+    var value: Held;
+    for (var k = 0u; k < QUADS; k++) {
+        let quad = column + k * columns;
+        value[k] = keep(dy[image * params.quads + min(quad, written - 1u)] / f32(params.pixels), quad, kept);
+    }
     for (var p = first; p < last; p++) {
-        dx[(image * params.pixels + p) * params.quads + quad] = stored(value);
+        let at = (image * params.pixels + p) * params.quads;
+        for (var k = 0u; k < QUADS; k++) {
+            let quad = column + k * columns;
+            if quad < written {
+                dx[at + quad] = stored(value[k]);
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Depthwise convolutions: one filter a channel, the kernel's side drawn per image.
 
-use super::{Map, RowId, Tuning, Widths, activation_code, conv::Deployed, kernel};
+use super::{Map, RowId, Tuning, Widths, activation_code, conv::Deployed, kernel, share};
 use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
 use bytemuck::{Pod, Zeroable, bytes_of};
 
@@ -39,7 +39,7 @@ impl Depthwise {
 
 /// Neighbours of a row that an invocation owns: as few as waste no more than more would, at most 8.
 fn segment(tuning: &Tuning, width: u32) -> u32 {
-    width.div_ceil(width.div_ceil(tuning.pixels.min(8)))
+    share(width, tuning.pixels.min(8))
 }
 
 /// Rows that an invocation owns: all, if that leaves enough invocations, but twice as many as are read around

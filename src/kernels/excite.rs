@@ -1,16 +1,16 @@
 //! Channels times their gates: the second half of squeeze-and-excite.
 
 use super::pool::{ElementParams, WholeParams};
-use super::{Map, RowId, Tuning, Widths, elementwise_groups, kernel};
+use super::{Elementwise, Map, RowId, Tuning, Widths, kernel};
 use crate::gpu::{Kernel, Launch, Recording, Work};
 use bytemuck::bytes_of;
 
 /// `shaders/excite/forward.wgsl`.
-pub static FORWARD: Kernel = kernel!(maps "excite/forward", "quad");
+pub static FORWARD: Kernel = kernel!(maps "excite/forward", "quad", "columns");
 /// `shaders/excite/backward_gate.wgsl`.
 pub static BACKWARD_GATE: Kernel = kernel!(maps "excite/backward_gate", "quad", "slices", "over_slices");
 /// `shaders/excite/backward.wgsl`.
-pub static BACKWARD: Kernel = kernel!(maps "excite/backward", "quad");
+pub static BACKWARD: Kernel = kernel!(maps "excite/backward", "quad", "columns");
 
 /// Operands of `forward`.
 #[derive(Clone, Copy, Debug)]
@@ -25,11 +25,11 @@ pub struct Forward<'a> {
 
 /// Appends the product of `x` and its gates.
 pub fn forward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: RowId, io: Forward) {
-    let pixels = tuning.pixels.min(io.x.pixels());
+    let spread = Elementwise::of(tuning, io.y);
     rec.push(Launch {
         kernel: &FORWARD,
         label: String::new(),
-        overrides: vec![("LANES", tuning.lanes), ("PIXELS", pixels)],
+        overrides: spread.overrides(tuning).to_vec(),
         params: bytes_of(&ElementParams::new(widths, kept, io.x)).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
@@ -37,7 +37,7 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: RowI
             ("gate", io.gate.buf.clone()),
             ("y", io.y.buf.clone()),
         ],
-        groups: elementwise_groups(tuning, io.y, pixels),
+        groups: spread.groups,
         work: Work { flops: io.x.len(), bytes: 2 * io.x.buf.bytes() },
     });
 }
@@ -87,11 +87,11 @@ pub struct Backward<'a> {
 
 /// Appends the gradient of the input, by its gated and its pooled way.
 pub fn backward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: RowId, io: Backward) {
-    let pixels = tuning.pixels.min(io.dx.pixels());
+    let spread = Elementwise::of(tuning, io.dx);
     rec.push(Launch {
         kernel: &BACKWARD,
         label: String::new(),
-        overrides: vec![("LANES", tuning.lanes), ("PIXELS", pixels)],
+        overrides: spread.overrides(tuning).to_vec(),
         params: bytes_of(&ElementParams::new(widths, kept, io.dx)).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
@@ -100,7 +100,7 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: Row
             ("dpool", io.dpool.buf.clone()),
             ("dx", io.dx.buf.clone()),
         ],
-        groups: elementwise_groups(tuning, io.dx, pixels),
+        groups: spread.groups,
         work: Work { flops: 2 * io.dx.len(), bytes: 2 * io.dx.buf.bytes() },
     });
 }

@@ -222,7 +222,27 @@ fn activation_code(activation: Activation) -> u32 {
     }
 }
 
-/// Workgroups of a kernel whose invocations own `pixels` pixels of one image in one quad.
-fn elementwise_groups(tuning: &Tuning, out: &Map, pixels: u32) -> [u32; 3] {
-    [(out.quads() * out.pixels().div_ceil(pixels)).div_ceil(tuning.lanes), 1, out.images]
+/// As few of `all` to each as leave no more shares than `most` to each would.
+fn share(all: u32, most: u32) -> u32 {
+    all.div_ceil(all.div_ceil(most))
+}
+
+/// How an element-wise kernel is spread: what an invocation owns of one image, and workgroups.
+struct Elementwise {
+    pixels: u32,
+    quads: u32,
+    groups: [u32; 3],
+}
+
+impl Elementwise {
+    fn of(tuning: &Tuning, map: &Map) -> Self {
+        let (pixels, quads) = (share(map.pixels(), tuning.pixels), tuning.held_quads(map.quads()));
+        let invocations = map.pixels().div_ceil(pixels) * map.quads().div_ceil(quads);
+        Self { pixels, quads, groups: [invocations.div_ceil(tuning.lanes), 1, map.images] }
+    }
+
+    /// The overrides that say so.
+    fn overrides(&self, tuning: &Tuning) -> [(&'static str, u32); 3] {
+        [("LANES", tuning.lanes), ("PIXELS", self.pixels), ("QUADS", self.quads)]
+    }
 }

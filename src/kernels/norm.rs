@@ -1,22 +1,23 @@
 //! Batch normalisation or a bias, then activation and shortcut.
 
-use super::{Map, Merge, RowId, Tuning, Widths, activation_code, kernel};
+use super::{Elementwise, Map, Merge, RowId, Tuning, Widths, activation_code, kernel};
 use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
 use crate::space::Activation;
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/norm/statistics.wgsl`.
-pub static STATISTICS: Kernel = kernel!(maps "norm/statistics", "quad");
+pub static STATISTICS: Kernel = kernel!(maps "norm/statistics", "quad", "columns");
 /// `shaders/norm/moments.wgsl`.
 pub static MOMENTS: Kernel = kernel!("norm/moments", "quad", "control", "slices");
 /// `shaders/norm/apply.wgsl`.
-pub static APPLY: Kernel = kernel!(maps "norm/apply", "quad", "activation", "shortcut");
+pub static APPLY: Kernel = kernel!(maps "norm/apply", "quad", "columns", "activation", "shortcut");
 /// `shaders/norm/backward_reduce.wgsl`.
-pub static BACKWARD_REDUCE: Kernel = kernel!(maps "norm/backward_reduce", "quad", "activation", "normalised");
+pub static BACKWARD_REDUCE: Kernel =
+    kernel!(maps "norm/backward_reduce", "quad", "columns", "activation", "normalised");
 /// `shaders/norm/backward_affine.wgsl`.
 pub static BACKWARD_AFFINE: Kernel = kernel!("norm/backward_affine", "quad", "slices", "over_slices");
 /// `shaders/norm/backward_apply.wgsl`.
-pub static BACKWARD_APPLY: Kernel = kernel!(maps "norm/backward_apply", "quad", "activation", "normalised");
+pub static BACKWARD_APPLY: Kernel = kernel!(maps "norm/backward_apply", "quad", "columns", "activation", "normalised");
 
 /// Added to a variance before its root, PyTorch's default.
 pub const EPSILON: f32 = 1e-5;
@@ -61,9 +62,9 @@ fn parts_work(rows: u32, z: &Map, chunks: u32) -> Work {
     Work { flops: quads * 8, bytes: quads * 16 }
 }
 
-/// Workgroups of a reduction: lanes over quads and chunks of one image.
+/// Workgroups of a reduction: lanes over columns of quads and chunks of one image.
 fn reduction_groups(tuning: &Tuning, z: &Map, chunks: u32) -> [u32; 3] {
-    [(z.quads() * chunks).div_ceil(tuning.lanes), 1, z.images]
+    [(z.quads().div_ceil(tuning.held_quads(z.quads())) * chunks).div_ceil(tuning.lanes), 1, z.images]
 }
 
 #[repr(C)]
@@ -123,7 +124,7 @@ pub fn statistics(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Wi
     rec.push(Launch {
         kernel: &STATISTICS,
         label: String::new(),
-        overrides: vec![("LANES", tuning.lanes)],
+        overrides: vec![("LANES", tuning.lanes), ("QUADS", tuning.held_quads(io.z.quads()))],
         params: bytes_of(&params).to_vec(),
         bindings: vec![("widths", widths.buf.clone()), ("z", io.z.buf.clone()), ("partial", io.partial.clone())],
         groups: reduction_groups(tuning, io.z, chunks),
@@ -211,19 +212,18 @@ pub fn apply(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widths,
         Source::Batch(buf) => (buf, 3),
         Source::Running(buf) => (buf, 2),
     };
-    let pixels = tuning.pixels.min(io.y.pixels());
+    let spread = Elementwise::of(tuning, io.y);
+    let own = [
+        ("NORMALISE", u32::from(norm.normalise)),
+        ("MOMENTS", rows),
+        ("ACTIVATION", activation_code(norm.activation)),
+        ("SHORTCUT", Merge::code(merge)),
+        ("FILL", u32::from(norm.fill)),
+    ];
     rec.push(Launch {
         kernel: &APPLY,
         label: String::new(),
-        overrides: vec![
-            ("LANES", tuning.lanes),
-            ("PIXELS", pixels),
-            ("NORMALISE", u32::from(norm.normalise)),
-            ("MOMENTS", rows),
-            ("ACTIVATION", activation_code(norm.activation)),
-            ("SHORTCUT", Merge::code(merge)),
-            ("FILL", u32::from(norm.fill)),
-        ],
+        overrides: spread.overrides(tuning).into_iter().chain(own).collect(),
         params: bytes_of(&params).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
@@ -233,7 +233,7 @@ pub fn apply(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widths,
             ("source", merge.map_or(&io.z.buf, |m| &m.source.buf).clone()),
             ("y", io.y.buf.clone()),
         ],
-        groups: super::elementwise_groups(tuning, io.y, pixels),
+        groups: spread.groups,
         work: Work {
             flops: 4 * io.y.len(),
             bytes: io.z.buf.bytes() + io.y.buf.bytes() + merge.map_or(0, |m| m.source.buf.bytes()),
@@ -318,7 +318,12 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widt
     rec.push(Launch {
         kernel: &BACKWARD_REDUCE,
         label: String::new(),
-        overrides: vec![("LANES", tuning.lanes), ("NORMALISE", normalise), ("ACTIVATION", activation)],
+        overrides: vec![
+            ("LANES", tuning.lanes),
+            ("QUADS", tuning.held_quads(io.z.quads())),
+            ("NORMALISE", normalise),
+            ("ACTIVATION", activation),
+        ],
         params: bytes_of(&reduce).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
@@ -354,17 +359,12 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widt
         kept_row: widths.at(norm.kept),
         epsilon: EPSILON,
     };
-    let pixels = tuning.pixels.min(io.z.pixels());
+    let spread = Elementwise::of(tuning, io.dz);
+    let own = [("NORMALISE", normalise), ("ACTIVATION", activation), ("FILL", u32::from(norm.fill))];
     rec.push(Launch {
         kernel: &BACKWARD_APPLY,
         label: String::new(),
-        overrides: vec![
-            ("LANES", tuning.lanes),
-            ("PIXELS", pixels),
-            ("NORMALISE", normalise),
-            ("ACTIVATION", activation),
-            ("FILL", u32::from(norm.fill)),
-        ],
+        overrides: spread.overrides(tuning).into_iter().chain(own).collect(),
         params: bytes_of(&apply).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
@@ -375,7 +375,7 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widt
             ("gradient", io.gradient.clone()),
             ("dz", io.dz.buf.clone()),
         ],
-        groups: super::elementwise_groups(tuning, io.dz, pixels),
+        groups: spread.groups,
         work: Work { flops: 12 * io.z.len(), bytes: 3 * io.z.buf.bytes() },
     });
 }

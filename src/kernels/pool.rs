@@ -1,13 +1,13 @@
 //! Mean over the pixels.
 
-use super::{Map, RowId, Tuning, Widths, elementwise_groups, kernel};
+use super::{Elementwise, Map, RowId, Tuning, Widths, kernel};
 use crate::gpu::{Kernel, Launch, Recording, Work};
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/pool/forward.wgsl`.
 pub static FORWARD: Kernel = kernel!(maps "pool/forward", "quad", "slices", "over_slices");
 /// `shaders/pool/backward.wgsl`.
-pub static BACKWARD: Kernel = kernel!(maps "pool/backward", "quad");
+pub static BACKWARD: Kernel = kernel!(maps "pool/backward", "quad", "columns");
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -57,14 +57,14 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: RowI
 
 /// Appends the gradient `dx` (N, H, W, C) of the mean whose gradient is `dy` (N, 1, 1, C).
 pub fn backward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: RowId, dy: &Map, dx: &Map) {
-    let pixels = tuning.pixels.min(dx.pixels());
+    let spread = Elementwise::of(tuning, dx);
     rec.push(Launch {
         kernel: &BACKWARD,
         label: String::new(),
-        overrides: vec![("LANES", tuning.lanes), ("PIXELS", pixels)],
+        overrides: spread.overrides(tuning).to_vec(),
         params: bytes_of(&ElementParams::new(widths, kept, dx)).to_vec(),
         bindings: vec![("widths", widths.buf.clone()), ("dy", dy.buf.clone()), ("dx", dx.buf.clone())],
-        groups: elementwise_groups(tuning, dx, pixels),
+        groups: spread.groups,
         work: Work { flops: dx.len(), bytes: dx.buf.bytes() },
     });
 }

@@ -19,6 +19,8 @@ pub struct Tuning {
     pub weight_rows: u32,
     /// Pixels that an invocation of an element-wise kernel owns; columns of a depthwise strip at most.
     pub pixels: u32,
+    /// Quads of a pixel that an invocation of an element-wise kernel or of a reduction owns at most, up to 4.
+    pub quads: u32,
     /// Largest kernel of a depthwise convolution whose weights an invocation holds; of larger ones it reads them again.
     pub held_kernel: u32,
     /// Invocations that a reduction is split into, about; it also sets the rows of a depthwise strip.
@@ -39,7 +41,8 @@ impl Tuning {
         conv_groups: 1,
         quad_lanes: 1,
         weight_rows: 8,
-        pixels: 8,
+        pixels: 16,
+        quads: 4,
         held_kernel: 7,
         reduction: 256,
         weight_groups: 24,
@@ -55,6 +58,7 @@ impl Tuning {
         quad_lanes: 8,
         weight_rows: 8,
         pixels: 4,
+        quads: 1,
         held_kernel: 3,
         reduction: 1 << 17,
         weight_groups: 2048,
@@ -69,6 +73,7 @@ impl Tuning {
         lanes.iter().all(|lanes| lanes.is_power_of_two() && *lanes <= 256)
             && (1..=8).contains(&self.conv_pixels)
             && (1..=32 / self.conv_pixels).contains(&self.conv_quads)
+            && (1..=4).contains(&self.quads)
             && positive.iter().all(|value| (1..=most).contains(value))
     }
 
@@ -83,6 +88,11 @@ impl Tuning {
         let lanes = self.most_lanes();
         let most = terms.min(self.slices).min(lanes / items).max(1);
         (lanes, 1 << most.ilog2())
+    }
+
+    /// Quads of a pixel that an invocation owns: as many as leave the lanes of a workgroup one pixel.
+    pub(super) fn held_quads(&self, quads: u32) -> u32 {
+        quads.div_ceil(self.lanes).min(self.quads)
     }
 
     /// Good values for an adapter.

@@ -20,6 +20,8 @@ pub enum Knob {
     WeightGroups,
     /// Pixels that an invocation of an element-wise kernel owns.
     Pixels,
+    /// Quads that an invocation of an element-wise kernel or of a reduction over a map owns.
+    Quads,
     /// Largest kernel of a depthwise convolution whose weights an invocation holds.
     HeldKernel,
     /// Invocations that a reduction is split into.
@@ -37,6 +39,7 @@ impl std::fmt::Display for Knob {
             Self::WeightRows => "weight-rows",
             Self::WeightGroups => "weight-groups",
             Self::Pixels => "pixels",
+            Self::Quads => "quads",
             Self::HeldKernel => "held-kernel",
             Self::Reduction => "reduction",
             Self::Slices => "slices",
@@ -68,19 +71,21 @@ const CONV_1X1_WIDE: Layer = Layer::Conv { kernel: 1, stride: 1, size: 16, chann
 const DEPTHWISE_3X3: Layer = Layer::Depthwise { kernel: 3, stride: 1, size: 32, channels: 32 };
 const DEPTHWISE_5X5: Layer = Layer::Depthwise { kernel: 5, stride: 1, size: 16, channels: 96 };
 const NORM: Layer = Layer::Norm { size: 32, channels: 64, residual: false };
+const NORM_WIDE: Layer = Layer::Norm { size: 16, channels: 128, residual: false };
 const NORM_SMALL: Layer = Layer::Norm { size: 8, channels: 256, residual: false };
 const EXCITE: Layer = Layer::Excite { size: 16, channels: 96 };
 const POOL: Layer = Layer::Pool { size: 16, channels: 96 };
 
 impl Knob {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Lanes,
         Self::ConvTile,
         Self::QuadLanes,
         Self::WeightRows,
         Self::WeightGroups,
         Self::Pixels,
+        Self::Quads,
         Self::HeldKernel,
         Self::Reduction,
         Self::Slices,
@@ -92,6 +97,7 @@ impl Knob {
         let weights = [&conv::BACKWARD_WEIGHT, &depthwise::BACKWARD_WEIGHT, &reduce::SUM];
         let strips = [&depthwise::FORWARD, &depthwise::BACKWARD_DATA];
         let elementwise = [&norm::APPLY, &norm::BACKWARD_APPLY, &excite::FORWARD, &excite::BACKWARD, &pool::BACKWARD];
+        let sums_of_maps = [&norm::STATISTICS, &norm::BACKWARD_REDUCE];
         let reductions = [&norm::STATISTICS, &norm::MOMENTS, &norm::BACKWARD_REDUCE, &norm::BACKWARD_AFFINE];
         let sums = [
             &norm::MOMENTS,
@@ -108,6 +114,7 @@ impl Knob {
             Self::WeightRows => kernel == conv::BACKWARD_WEIGHT.name || kernel == reduce::SUM.name,
             Self::WeightGroups => is_of(&weights),
             Self::Pixels => is_of(&elementwise) || is_of(&strips),
+            Self::Quads => is_of(&elementwise) || is_of(&sums_of_maps),
             Self::HeldKernel => is_of(&strips),
             Self::Reduction => is_of(&reductions) || is_of(&strips),
             Self::Slices => is_of(&sums),
@@ -122,6 +129,7 @@ impl Knob {
             Self::WeightRows => &[CONV_3X3, CONV_1X1, CONV_1X1_WIDE],
             Self::WeightGroups => &[CONV_3X3, CONV_1X1, CONV_1X1_WIDE, DEPTHWISE_5X5],
             Self::Pixels => &[NORM, NORM_SMALL, EXCITE, POOL, DEPTHWISE_3X3, DEPTHWISE_5X5],
+            Self::Quads => &[NORM, NORM_WIDE, NORM_SMALL, EXCITE],
             Self::HeldKernel => &[DEPTHWISE_3X3, DEPTHWISE_5X5],
             Self::Reduction => &[NORM, NORM_SMALL, DEPTHWISE_3X3, DEPTHWISE_5X5],
             Self::Slices => &[NORM, NORM_SMALL, EXCITE, POOL, CONV_1X1],
@@ -137,6 +145,7 @@ impl Knob {
             Self::WeightRows => tuning.weight_rows.to_string(),
             Self::WeightGroups => tuning.weight_groups.to_string(),
             Self::Pixels => tuning.pixels.to_string(),
+            Self::Quads => tuning.quads.to_string(),
             Self::HeldKernel => tuning.held_kernel.to_string(),
             Self::Reduction => tuning.reduction.to_string(),
             Self::Slices => tuning.slices.to_string(),
@@ -163,6 +172,7 @@ impl Knob {
             Self::WeightRows => around(now.weight_rows).map(|rows| with(&|t| t.weight_rows = rows)).collect(),
             Self::WeightGroups => around(now.weight_groups).map(|groups| with(&|t| t.weight_groups = groups)).collect(),
             Self::Pixels => around(now.pixels).map(|pixels| with(&|t| t.pixels = pixels)).collect(),
+            Self::Quads => [1, 2, 4].map(|quads| with(&|t| t.quads = quads)).into(),
             Self::HeldKernel => [1, 3, 5, 7].map(|kernel| with(&|t| t.held_kernel = kernel)).into(),
             Self::Reduction => around(now.reduction).map(|parts| with(&|t| t.reduction = parts)).collect(),
             Self::Slices => [1, 16, 64, 256].map(|slices| with(&|t| t.slices = slices)).into(),

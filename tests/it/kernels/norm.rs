@@ -6,7 +6,7 @@ use netadapt::check::operands::{ACTIVATIONS, Pattern, SHORTCUTS, random};
 use netadapt::check::{Outcome, Setting};
 use netadapt::space::Shortcut;
 
-const SHAPES: [Shape; 10] = [
+const SHAPES: [Shape; 11] = [
     Shape(1, 1, 1, 1, 1),
     Shape(4, 1, 1, 5, 1),
     Shape(6, 5, 7, 3, 1),
@@ -17,6 +17,7 @@ const SHAPES: [Shape; 10] = [
     Shape(4, 9, 4, 33, 2),
     Shape(7, 16, 15, 8, 1),
     Shape(8, 2, 3, 12, 1),
+    Shape(3, 3, 7, 130, 1),
 ];
 
 /// Runs `check` for all shapes, patterns and settings.

@@ -5,7 +5,7 @@ use netadapt::check::operands::Pattern;
 use netadapt::check::{Outcome, Setting, pool};
 
 /// Images, rows, columns, channels.
-const SHAPES: [[usize; 4]; 9] = [
+const SHAPES: [[usize; 4]; 10] = [
     [1, 1, 1, 1],
     [5, 1, 1, 5],
     [5, 3, 5, 3],
@@ -14,6 +14,7 @@ const SHAPES: [[usize; 4]; 9] = [
     [5, 4, 4, 12],
     [2, 9, 7, 17],
     [5, 3, 3, 33],
+    [2, 3, 7, 130],
     [17, 2, 1, 40],
 ];
 

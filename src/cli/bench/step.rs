@@ -3,7 +3,7 @@
 use super::outcome::{Outcome, Quantity, object};
 use super::peer::Peer;
 use crate::cli::precision::precision;
-use crate::gpu::{Gpu, GpuError, Precision, Program};
+use crate::gpu::{Gpu, GpuError, Precision, Program, Work};
 use crate::graph::{BatchStatistics, Training, TrainingOptions, initial_weights, lower};
 use crate::kernels::Tuning;
 use crate::kernels::optimizer::{Control, Rule};
@@ -119,18 +119,27 @@ pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args, mut peer: Option<
     let (full_ms, drawn_ms) = (Spread::of(&full_s).scaled(1e3), Spread::of(&drawn_s).scaled(1e3));
     let ratio = Spread::of(&ratios);
 
-    training.step(&images, &labels, &full_shapes, control);
-    let mut kernels: BTreeMap<&str, (f64, u64, u64)> = BTreeMap::new();
-    for launch in launch_times(gpu, program, rounds.min(3) as u32).map_err(RunError::from)? {
-        let sum = kernels.entry(launch.kernel).or_default();
-        *sum = (sum.0 + launch.ms.median / 1e3, sum.1 + launch.work.flops, sum.2 + launch.work.bytes);
-    }
-    let kernels_ms: BTreeMap<_, _> = kernels.iter().map(|(k, (s, ..))| (k, s * 1e3)).collect();
+    let split = |shapes: &[&[_]]| {
+        training.step(&images, &labels, shapes, control);
+        let mut kernels: BTreeMap<&str, (f64, Work)> = BTreeMap::new();
+        for launch in launch_times(gpu, program, rounds.min(3) as u32)? {
+            let (ms, work) = kernels.entry(launch.kernel).or_default();
+            *ms += launch.ms.median;
+            *work = Work { flops: work.flops + launch.work.flops, bytes: work.bytes + launch.work.bytes };
+        }
+        Ok::<_, GpuError>(kernels)
+    };
+    let kernels_drawn = split(&drawn_shapes).map_err(RunError::from)?;
+    let kernels = split(&full_shapes).map_err(RunError::from)?;
+    let ms_of = |kernels: &BTreeMap<_, (f64, Work)>| -> BTreeMap<_, _> {
+        kernels.iter().map(|(k, (ms, _))| (*k, *ms)).collect()
+    };
+    let (kernels_ms, kernels_drawn_ms) = (ms_of(&kernels), ms_of(&kernels_drawn));
     let footprint = training.footprint();
-    let moved_bytes: u64 = kernels.values().map(|(.., bytes)| bytes).sum();
+    let moved_bytes: u64 = kernels.values().map(|(_, work)| work.bytes).sum();
     let json = serde_json::json!({
         "adapter": gpu.adapter(), "space": name, "size": size, "batch": batch, "precision": precision,
-        "full_ms": full_ms, "uniform_widths_ms": drawn_ms, "ratio": ratio, "kernels_ms": kernels_ms,
+        "full_ms": full_ms, "uniform_widths_ms": drawn_ms, "ratio": ratio, "kernels_ms": kernels_ms, "kernels_uniform_widths_ms": kernels_drawn_ms,
         "images_per_second": f64::from(batch) * 1e3 / full_ms.median,
         "macs": net.macs(&net.full()), "footprint": footprint, "predicted_bytes": footprint.bytes(), "held_bytes": held, "allocated_bytes": allocated,
         "moved_bytes": moved_bytes, "least_bytes": least_bytes, "submit_ms": submit_ms,
@@ -188,17 +197,23 @@ pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args, mut peer: Option<
         outcome.json.insert("peer".into(), ratios);
     }
     let lines = &mut outcome.lines;
-    let explained: f64 = kernels.values().map(|(s, ..)| s * 1e3).sum();
-    for (kernel, (seconds, flops, bytes)) in &kernels {
+    for (kernel, (ms, work)) in &kernels {
         lines.push(format!(
-            "  {kernel:<28} {:7.2} ms  {:4.1} %  {:6.1} GFLOP/s  {:5.1} GB/s",
-            seconds * 1e3,
-            seconds * 1e5 / full_ms.median,
-            *flops as f64 / seconds / 1e9,
-            *bytes as f64 / seconds / 1e9
+            "  {kernel:<28} {ms:7.2} ms  {:4.1} %  {:6.1} GFLOP/s  {:5.1} GB/s  uniform widths {:7.2} ms",
+            ms * 1e2 / full_ms.median,
+            work.flops as f64 / ms / 1e6,
+            work.bytes as f64 / ms / 1e6,
+            kernels_drawn_ms[kernel],
         ));
     }
-    lines.push(format!("  {:<28} {:7.2} ms", "not explained", full_ms.median - explained));
+    let left = |whole: f64, kernels: &BTreeMap<&str, f64>| whole - kernels.values().sum::<f64>();
+    lines.push(format!(
+        "  {:<28} {:7.2} ms  {:>39} {:7.2} ms",
+        "not explained",
+        left(full_ms.median, &kernels_ms),
+        "uniform widths",
+        left(drawn_ms.median, &kernels_drawn_ms)
+    ));
     Ok(outcome)
 }
 

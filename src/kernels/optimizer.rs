@@ -119,8 +119,8 @@ struct AdamWParams {
     decay: f32,
 }
 
-/// Workgroups of one dimension at most; the shaders fold further blocks into the second.
-const FOLD: u32 = 65535;
+/// Workgroups of one dimension at most; `shaders/lib/tensors.wgsl` folds further blocks into the second.
+pub const FOLD: u32 = 65535;
 
 /// Workgroups of a kernel of which each owns a block.
 pub(super) fn block_groups(blocks: u32) -> [u32; 3] {

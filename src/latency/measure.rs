@@ -65,8 +65,8 @@ impl Meter {
     /// measurement takes the effort given.
     pub fn new(gpu: &Gpu, reference: Program, effort: Effort) -> Result<(Self, Measurement), LatencyError> {
         let _awake = Awake::during(gpu);
-        let mut meter = Self::resumed(gpu, reference, 0.0, effort)?;
-        let (repeats, empty) = (meter.repeats, empty_elapsed(gpu)?);
+        let (mut meter, empty) = Self::warm(gpu, reference, effort)?;
+        let repeats = meter.repeats;
         let series = patiently(&effort, |series| {
             let mine = meter.reference.elapsed(repeats)?.part(empty, repeats);
             series.push_alone(mine.wall);
@@ -91,9 +91,16 @@ impl Meter {
     /// Goes on with a reference that was timed before: later measurements are at the device speed of then.
     pub fn resumed(gpu: &Gpu, reference: Program, reference_ms: f64, effort: Effort) -> Result<Self, LatencyError> {
         let _awake = Awake::during(gpu);
+        let (meter, _) = Self::warm(gpu, reference, effort)?;
+        Ok(Self { reference_ms, ..meter })
+    }
+
+    /// A meter whose reference is warm but not timed yet, and what an empty submit takes.
+    fn warm(gpu: &Gpu, reference: Program, effort: Effort) -> Result<(Self, Elapsed), LatencyError> {
         warm_up(&reference)?;
-        let repeats = repeats(&reference, empty_elapsed(gpu)?.wall, effort.round_seconds)?;
-        Ok(Self { gpu: gpu.clone(), reference, repeats, reference_ms, effort })
+        let empty = empty_elapsed(gpu)?;
+        let repeats = repeats(&reference, empty.wall, effort.round_seconds)?;
+        Ok((Self { gpu: gpu.clone(), reference, repeats, reference_ms: 0.0, effort }, empty))
     }
 
     /// Times a network in turn with the reference.

@@ -268,6 +268,7 @@ fn tables_of_the_update_rules_agree() {
         }
     };
     assert_eq!(number("BLOCK"), optimizer::BLOCK);
+    assert_eq!(number("FOLD"), optimizer::FOLD);
     for (index, field) in fields("Control").iter().enumerate() {
         let (name, _) = field.split_once(':').expect("a field");
         assert_eq!(number(&name.to_uppercase()), index as u32, "place of {name} in control");

@@ -227,6 +227,11 @@ fn share(all: u32, most: u32) -> u32 {
     all.div_ceil(all.div_ceil(most))
 }
 
+/// Invocations that share the quads of a pixel (`shaders/lib/columns.wgsl`).
+fn columns(tuning: &Tuning, quads: u32) -> u32 {
+    quads.div_ceil(tuning.held_quads(quads))
+}
+
 /// How an element-wise kernel is spread: what an invocation owns of one image, and workgroups.
 struct Elementwise {
     pixels: u32,
@@ -237,7 +242,7 @@ struct Elementwise {
 impl Elementwise {
     fn of(tuning: &Tuning, map: &Map) -> Self {
         let (pixels, quads) = (share(map.pixels(), tuning.pixels), tuning.held_quads(map.quads()));
-        let invocations = map.pixels().div_ceil(pixels) * map.quads().div_ceil(quads);
+        let invocations = map.pixels().div_ceil(pixels) * columns(tuning, map.quads());
         Self { pixels, quads, groups: [invocations.div_ceil(tuning.lanes), 1, map.images] }
     }
 

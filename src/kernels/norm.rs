@@ -1,6 +1,6 @@
 //! Batch normalisation or a bias, then activation and shortcut.
 
-use super::{Elementwise, Map, Merge, RowId, Tuning, Widths, activation_code, kernel};
+use super::{Elementwise, Map, Merge, RowId, Tuning, Widths, activation_code, columns, kernel};
 use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
 use crate::space::Activation;
 use bytemuck::{Pod, Zeroable, bytes_of};
@@ -50,10 +50,16 @@ impl Norm {
     }
 }
 
+/// Rounds of a workgroup's lanes that the columns and chunks of an image fill at least: fewer would leave lanes idle
+/// where channels are dropped.
+const LANE_ROUNDS: u32 = 2;
+
 /// Chunks of an image's rows that a reduction over a map of this shape is computed in. They follow from the images of
 /// a group alone: how many groups a pass holds may not change the order of a sum.
 fn chunks(tuning: &Tuning, group_images: u32, [_, height, _, channels]: [u32; 4]) -> u32 {
-    (tuning.reduction / (channels.div_ceil(4) * group_images)).clamp(1, height)
+    let columns = columns(tuning, channels.div_ceil(4));
+    let filling = (LANE_ROUNDS * tuning.lanes).div_ceil(columns);
+    (tuning.reduction / (columns * group_images)).max(filling).clamp(1, height)
 }
 
 /// What it costs to combine the parts of a reduction over `z`, `rows` quads each.
@@ -64,7 +70,7 @@ fn parts_work(rows: u32, z: &Map, chunks: u32) -> Work {
 
 /// Workgroups of a reduction: lanes over columns of quads and chunks of one image.
 fn reduction_groups(tuning: &Tuning, z: &Map, chunks: u32) -> [u32; 3] {
-    [(z.quads().div_ceil(tuning.held_quads(z.quads())) * chunks).div_ceil(tuning.lanes), 1, z.images]
+    [(columns(tuning, z.quads()) * chunks).div_ceil(tuning.lanes), 1, z.images]
 }
 
 #[repr(C)]

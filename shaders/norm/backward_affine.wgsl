@@ -38,7 +38,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         }
     }
     sum = over_slices(sum, lane.x);
-    product = over_slices(product, lane.x);
+    if NORMALISE != 0u {
+        product = over_slices(product, lane.x);
+    }
     if slice != 0u || quad >= params.quads {
         return;
     }

@@ -35,6 +35,31 @@ struct Params {
 @group(0) @binding(4) var<storage, read> dy: array<Stored>;
 @group(0) @binding(5) var<storage, read_write> dx: array<Stored>;
 
+// Writes one quad of an invocation's pixels.
+fn write(acc: ptr<function, Row>, image: u32, first_pixel: u32, quad: u32, input: u32, bypass: u32) {
+    if quad >= params.in_quads {
+        return;
+    }
+    let pixels = params.height * params.width;
+    for (var p = 0u; p < PIXELS; p++) {
+        let pixel = first_pixel + p;
+        if pixel < pixels {
+            let at_pixel = image * pixels + pixel;
+            var v = keep((*acc)[p], quad, input);
+            // A single tap misses only the pixels between the strides: masked here, not at every filter.
+            if KERNEL == 1u {
+                let is_met = pixel / params.width % params.stride == 0u && pixel % params.width % params.stride == 0u;
+                v = select(vec4f(0.0), v, is_met);
+            }
+            if SHORTCUT != NO_SHORTCUT && quad < quads(bypass) {
+                let source = loaded(dy[at_pixel * params.shortcut_quads + quad]);
+                v += split(SHORTCUT, source, quad, widths[params.split_row + image], bypass);
+            }
+            dx[at_pixel * params.in_quads + quad] = stored(v);
+        }
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let image = group.z;
@@ -50,10 +75,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let first_pixel = tile_pixel(group.x, lane.x);
 
     let weight_row = params.in_quads;
-    var acc: Tile;
-    for (var t = 0u; t < PIXELS * QUADS; t++) {
-        acc[t] = vec4f(0.0);
-    }
+    var acc0: Row;
+    var acc1: Row;
+    var acc2: Row;
+    var acc3: Row;
     // The pixel, shifted by the padding: the output row times the stride is `bottom - ky`.
     var bottom: array<i32, MAX_PIXELS>;
     var right: array<i32, MAX_PIXELS>;
@@ -84,9 +109,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 for (var s = 0u; s < PIXELS + 2u; s++) {
                     span[s] = select(vec4f(0.0), loaded(dz[at[s] + o]), inside[s]);
                 }
-                add(&acc, &span, 2u, at_weight, weight_row);
-                add(&acc, &span, 1u, at_weight + tap, weight_row);
-                add(&acc, &span, 0u, at_weight + 2u * tap, weight_row);
+                add(&acc0, &acc1, &acc2, &acc3, &span, 2u, at_weight, weight_row);
+                add(&acc0, &acc1, &acc2, &acc3, &span, 1u, at_weight + tap, weight_row);
+                add(&acc0, &acc1, &acc2, &acc3, &span, 0u, at_weight + 2u * tap, weight_row);
                 at_weight += 4u * weight_row;
             }
         }
@@ -109,42 +134,27 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             }
             var at_weight = (ky * KERNEL + kx) * params.filter_quads * 4u * params.in_quads + first_quad;
             for (var o = 0u; o < filter_quads; o++) {
+                var span: Span;
                 for (var p = 0u; p < PIXELS; p++) {
-                    var v = loaded(dz[at[p] + o]);
+                    span[p] = loaded(dz[at[p] + o]);
                     if KERNEL > 1u {
-                        v = select(vec4f(0.0), v, inside[p]);
-                    }
-                    for (var q = 0u; q < QUADS; q++) {
-                        acc[p * QUADS + q] = through(v, at_weight + q * QUAD_LANES, weight_row, acc[p * QUADS + q]);
+                        span[p] = select(vec4f(0.0), span[p], inside[p]);
                     }
                 }
+                add(&acc0, &acc1, &acc2, &acc3, &span, 0u, at_weight, weight_row);
                 at_weight += 4u * weight_row;
-            }
-            // A single tap misses only the pixels between the strides: masked once, not at every filter.
-            if KERNEL == 1u {
-                for (var t = 0u; t < PIXELS * QUADS; t++) {
-                    acc[t] = select(vec4f(0.0), acc[t], inside[t / QUADS]);
-                }
             }
         }
     }
 
-    for (var p = 0u; p < PIXELS; p++) {
-        let pixel = first_pixel + p;
-        if pixel >= pixels {
-            break;
-        }
-        let at_pixel = image * pixels + pixel;
-        for (var q = 0u; q < QUADS; q++) {
-            let quad = first_quad + q * QUAD_LANES;
-            if quad >= params.in_quads {
-                break;
-            }
-            var v = keep(acc[p * QUADS + q], quad, input);
-            if SHORTCUT != NO_SHORTCUT && quad < quads(bypass) {
-                v += split(SHORTCUT, loaded(dy[at_pixel * params.shortcut_quads + quad]), quad, widths[params.split_row + image], bypass);
-            }
-            dx[at_pixel * params.in_quads + quad] = stored(v);
-        }
+    write(&acc0, image, first_pixel, first_quad, input, bypass);
+    if QUADS > 1u {
+        write(&acc1, image, first_pixel, first_quad + QUAD_LANES, input, bypass);
+    }
+    if QUADS > 2u {
+        write(&acc2, image, first_pixel, first_quad + 2u * QUAD_LANES, input, bypass);
+    }
+    if QUADS > 3u {
+        write(&acc3, image, first_pixel, first_quad + 3u * QUAD_LANES, input, bypass);
     }
 }

@@ -41,6 +41,29 @@ struct Params {
 @group(0) @binding(5) var<storage, read> shortcut: array<Stored>;
 @group(0) @binding(6) var<storage, read_write> y: array<Stored>;
 
+// Writes one quad of an invocation's pixels.
+fn write(acc: ptr<function, Row>, image: u32, first_pixel: u32, quad: u32, kept: u32, bypass: u32) {
+    if quad >= params.out_quads {
+        return;
+    }
+    let pixels = params.out_height * params.out_width;
+    for (var p = 0u; p < PIXELS; p++) {
+        let pixel = first_pixel + p;
+        if pixel < pixels {
+            let at_pixel = image * pixels + pixel;
+            var v = (*acc)[p];
+            if DEPLOYED != 0u {
+                v = activate(ACTIVATION, v + bias[min(quad, params.filter_quads - 1u)]);
+            }
+            var source = vec4f(0.0);
+            if SHORTCUT != NO_SHORTCUT && quad < quads(bypass) {
+                source = loaded(shortcut[at_pixel * params.shortcut_quads + quad]);
+            }
+            y[at_pixel * params.out_quads + quad] = stored(merge(SHORTCUT, v, source, quad, kept, bypass));
+        }
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let image = group.z;
@@ -55,10 +78,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let first_pixel = tile_pixel(group.x, lane.x);
 
     let weight_row = params.filter_quads;
-    var acc: Tile;
-    for (var t = 0u; t < PIXELS * QUADS; t++) {
-        acc[t] = vec4f(0.0);
-    }
+    var acc0: Row;
+    var acc1: Row;
+    var acc2: Row;
+    var acc3: Row;
     // Top left corner of each pixel's window, at the super-kernel's size.
     var top: array<i32, MAX_PIXELS>;
     var left: array<i32, MAX_PIXELS>;
@@ -90,9 +113,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 for (var s = 0u; s < PIXELS + 2u; s++) {
                     span[s] = select(vec4f(0.0), loaded(x[at[s] + i]), inside[s]);
                 }
-                add(&acc, &span, 0u, at_weight, weight_row);
-                add(&acc, &span, 1u, at_weight + tap, weight_row);
-                add(&acc, &span, 2u, at_weight + 2u * tap, weight_row);
+                add(&acc0, &acc1, &acc2, &acc3, &span, 0u, at_weight, weight_row);
+                add(&acc0, &acc1, &acc2, &acc3, &span, 1u, at_weight + tap, weight_row);
+                add(&acc0, &acc1, &acc2, &acc3, &span, 2u, at_weight + 2u * tap, weight_row);
                 at_weight += 4u * weight_row;
             }
         }
@@ -110,41 +133,28 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 }
                 var at_weight = (ky * KERNEL + kx) * params.in_quads * 4u * params.filter_quads + first_quad;
                 for (var i = 0u; i < in_quads; i++) {
+                    var span: Span;
                     for (var p = 0u; p < PIXELS; p++) {
-                        var v = loaded(x[at[p] + i]);
+                        span[p] = loaded(x[at[p] + i]);
                         if KERNEL > 1u {
-                            v = select(vec4f(0.0), v, inside[p]);
-                        }
-                        for (var q = 0u; q < QUADS; q++) {
-                            acc[p * QUADS + q] = through(v, at_weight + q * QUAD_LANES, weight_row, acc[p * QUADS + q]);
+                            span[p] = select(vec4f(0.0), span[p], inside[p]);
                         }
                     }
+                    add(&acc0, &acc1, &acc2, &acc3, &span, 0u, at_weight, weight_row);
                     at_weight += 4u * weight_row;
                 }
             }
         }
     }
 
-    for (var p = 0u; p < PIXELS; p++) {
-        let pixel = first_pixel + p;
-        if pixel >= pixels {
-            break;
-        }
-        let at_pixel = image * pixels + pixel;
-        for (var q = 0u; q < QUADS; q++) {
-            let quad = first_quad + q * QUAD_LANES;
-            if quad >= params.out_quads {
-                break;
-            }
-            var v = acc[p * QUADS + q];
-            if DEPLOYED != 0u {
-                v = activate(ACTIVATION, v + bias[min(quad, params.filter_quads - 1u)]);
-            }
-            var source = vec4f(0.0);
-            if SHORTCUT != NO_SHORTCUT && quad < quads(bypass) {
-                source = loaded(shortcut[at_pixel * params.shortcut_quads + quad]);
-            }
-            y[at_pixel * params.out_quads + quad] = stored(merge(SHORTCUT, v, source, quad, kept, bypass));
-        }
+    write(&acc0, image, first_pixel, first_quad, kept, bypass);
+    if QUADS > 1u {
+        write(&acc1, image, first_pixel, first_quad + QUAD_LANES, kept, bypass);
+    }
+    if QUADS > 2u {
+        write(&acc2, image, first_pixel, first_quad + 2u * QUAD_LANES, kept, bypass);
+    }
+    if QUADS > 3u {
+        write(&acc3, image, first_pixel, first_quad + 3u * QUAD_LANES, kept, bypass);
     }
 }

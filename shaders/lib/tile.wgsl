@@ -9,9 +9,10 @@ override QUAD_LANES: u32 = 1u;
 
 const MAX_PIXELS: u32 = 8u;
 const MAX_SPAN: u32 = 10u; // MAX_PIXELS + 2
-const MAX_TILE: u32 = 32u;
 
-alias Tile = array<vec4f, MAX_TILE>;
+// One quad of channels of an invocation's pixels. A tile is four of them by name, of which QUADS are used: loops over
+// pixels alone are short enough for every driver to unroll, and accumulators at an index that varies are memory.
+alias Row = array<vec4f, MAX_PIXELS>;
 alias Span = array<vec4f, MAX_SPAN>;
 
 // First of a lane's quads.
@@ -24,20 +25,41 @@ fn tile_pixel(group: u32, lane: u32) -> u32 {
     return (group * (LANES / QUAD_LANES) + lane / QUAD_LANES) * PIXELS;
 }
 
-// `sum` and a quad of channels through the quads of weights from `at` on, `row` apart.
-fn through(v: vec4f, at: u32, row: u32, sum: vec4f) -> vec4f {
-    var total = fma(vec4f(v.x), weight[at], sum);
-    total = fma(vec4f(v.y), weight[at + row], total);
-    total = fma(vec4f(v.z), weight[at + 2u * row], total);
-    return fma(vec4f(v.w), weight[at + 3u * row], total);
-}
-
-// Adds a stretch of a row of pixels, from `shift` on, through the weights of one tap and quad of channels.
-fn add(acc: ptr<function, Tile>, span: ptr<function, Span>, shift: u32, at: u32, row: u32) {
+// Adds a stretch of pixels, from `shift` on, to one row of a tile, through the four quads of weights from `at` on, `row`
+// apart: one for each channel of a pixel's quad.
+fn add_row(acc: ptr<function, Row>, span: ptr<function, Span>, shift: u32, at: u32, row: u32) {
+    let weight0 = weight[at];
+    let weight1 = weight[at + row];
+    let weight2 = weight[at + 2u * row];
+    let weight3 = weight[at + 3u * row];
     for (var p = 0u; p < PIXELS; p++) {
         let v = (*span)[p + shift];
-        for (var q = 0u; q < QUADS; q++) {
-            (*acc)[p * QUADS + q] = through(v, at + q * QUAD_LANES, row, (*acc)[p * QUADS + q]);
-        }
+        var sum = fma(vec4f(v.x), weight0, (*acc)[p]);
+        sum = fma(vec4f(v.y), weight1, sum);
+        sum = fma(vec4f(v.z), weight2, sum);
+        (*acc)[p] = fma(vec4f(v.w), weight3, sum);
+    }
+}
+
+// The same to all rows of a tile.
+fn add(
+    acc0: ptr<function, Row>,
+    acc1: ptr<function, Row>,
+    acc2: ptr<function, Row>,
+    acc3: ptr<function, Row>,
+    span: ptr<function, Span>,
+    shift: u32,
+    at: u32,
+    row: u32,
+) {
+    add_row(acc0, span, shift, at, row);
+    if QUADS > 1u {
+        add_row(acc1, span, shift, at + QUAD_LANES, row);
+    }
+    if QUADS > 2u {
+        add_row(acc2, span, shift, at + 2u * QUAD_LANES, row);
+    }
+    if QUADS > 3u {
+        add_row(acc3, span, shift, at + 3u * QUAD_LANES, row);
     }
 }

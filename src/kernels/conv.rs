@@ -5,6 +5,7 @@ use super::{Map, Merge, RowId, Tuning, Widths, activation_code, kernel};
 use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
 use crate::space::Activation;
 use bytemuck::{Pod, Zeroable, bytes_of};
+use std::cmp::Reverse;
 
 /// `shaders/conv/forward.wgsl`.
 pub static FORWARD: Kernel = kernel!(maps "conv/forward", "quad", "activation", "shortcut", "tile");
@@ -352,8 +353,10 @@ pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths
     });
 }
 
-/// Most quads of a tile's accumulators: software adapters fail to unroll loops over more.
-const TILE: u32 = 20;
+/// Most quads of a tile's accumulators, as many as `lib/tile.wgsl` has.
+const TILE: u32 = 32;
+/// Quads of a tile that reads stretches of a row: the pixels around it leave registers for fewer.
+const ROW_TILE: u32 = 16;
 
 /// What an invocation of a dense convolution owns, and how many neighbours share its pixels.
 struct Tile {
@@ -389,12 +392,12 @@ impl Tile {
 }
 
 /// Pixels and quads of a tile: no more quads than there are; of the pixels one group or the usual number
-/// at least, and more where that leaves fewer lanes without one.
+/// at least, and as many more as leave no more lanes without one.
 fn usual_tile(tuning: &Tuning, pixels: u32, most_quads: u32) -> (u32, u32) {
     let quads = tuning.conv_quads.min(most_quads);
     let least = tuning.conv_pixels.min(pixels.div_ceil(tuning.lanes));
     let most = (TILE / quads).min(8).max(least);
-    let padded = |tile: &u32| pixels.next_multiple_of(tuning.lanes * tile);
+    let padded = |tile: &u32| (pixels.next_multiple_of(tuning.lanes * tile), Reverse(*tile));
     let tile = (least..=most).min_by_key(padded).expect("the range is not empty");
     (tile, quads)
 }
@@ -407,6 +410,6 @@ fn row_tile(tuning: &Tuning, conv: &Conv, out: &Map, most_quads: u32) -> Option<
     }
     let most = (2 * tuning.conv_pixels).min(8).min(out.pixels().div_ceil(tuning.lanes));
     let pixels = (4..=most).rev().find(|pixels| out.width.is_multiple_of(*pixels))?;
-    let quads = (tuning.conv_pixels * tuning.conv_quads).min(TILE) / pixels;
+    let quads = (tuning.conv_pixels * tuning.conv_quads).min(ROW_TILE) / pixels;
     Some((pixels, quads.clamp(1, tuning.conv_quads).min(most_quads)))
 }

@@ -2,6 +2,9 @@
 
 use crate::gpu::Adapter;
 
+/// Quads that an invocation owns at most: kernels name their accumulators (`lib/tile.wgsl`, `lib/columns.wgsl`).
+const MOST_QUADS: u32 = 4;
+
 /// Strategy of every kernel, never its meaning: any value gives the same result up to rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tuning {
@@ -9,7 +12,7 @@ pub struct Tuning {
     pub lanes: u32,
     /// Pixels that an invocation of a dense convolution owns, at most 8.
     pub conv_pixels: u32,
-    /// Quads of channels that it owns; times the pixels at most 32.
+    /// Quads of channels that it owns, at most 4.
     pub conv_quads: u32,
     /// Workgroups of a dense convolution below which its invocations own fewer pixels.
     pub conv_groups: u32,
@@ -72,8 +75,7 @@ impl Tuning {
         let lanes = [self.lanes, self.quad_lanes, self.weight_rows, self.slices];
         lanes.iter().all(|lanes| lanes.is_power_of_two() && *lanes <= 256)
             && (1..=8).contains(&self.conv_pixels)
-            && (1..=32 / self.conv_pixels).contains(&self.conv_quads)
-            && (1..=4).contains(&self.quads)
+            && [self.conv_quads, self.quads].iter().all(|quads| (1..=MOST_QUADS).contains(quads))
             && positive.iter().all(|value| (1..=most).contains(value))
     }
 

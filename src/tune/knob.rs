@@ -61,8 +61,6 @@ impl std::str::FromStr for Knob {
 
 /// Accumulators of an invocation of a dense convolution at least: fewer read more than they compute.
 const LEAST_TILE: u32 = 8;
-/// And at most, as `Tuning::is_usable` has it.
-const MOST_TILE: u32 = 32;
 
 const CONV_3X3: Layer = Layer::Conv { kernel: 3, stride: 1, size: 16, channels: 64, filters: 64 };
 const CONV_3X3_WIDE: Layer = Layer::Conv { kernel: 3, stride: 1, size: 8, channels: 128, filters: 128 };
@@ -156,7 +154,7 @@ impl Knob {
     pub fn candidates(self, now: &Tuning) -> Vec<Tuning> {
         // Halves and doubles, twice each way.
         let around = |value: u32| [value / 4, value / 2, value * 2, value * 4].into_iter().filter(|value| *value > 0);
-        let tiles = [2, 4, 8].into_iter().flat_map(|pixels| [1, 2, 4, 8].map(|quads| (pixels, quads)));
+        let tiles = [2, 4, 8].into_iter().flat_map(|pixels| [1, 2, 4].map(|quads| (pixels, quads)));
         let with = |change: &dyn Fn(&mut Tuning)| {
             let mut tuning = *now;
             change(&mut tuning);
@@ -165,7 +163,7 @@ impl Knob {
         let all: Vec<Tuning> = match self {
             Self::Lanes => around(now.lanes).map(|lanes| with(&|t| t.lanes = lanes)).collect(),
             Self::ConvTile => tiles
-                .filter(|(pixels, quads)| (LEAST_TILE..=MOST_TILE).contains(&(pixels * quads)))
+                .filter(|(pixels, quads)| pixels * quads >= LEAST_TILE)
                 .map(|(pixels, quads)| with(&|t| (t.conv_pixels, t.conv_quads) = (pixels, quads)))
                 .collect(),
             Self::QuadLanes => [1, 2, 4, 8, 16].map(|lanes| with(&|t| t.quad_lanes = lanes)).into(),

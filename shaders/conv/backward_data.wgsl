@@ -31,7 +31,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
 @group(0) @binding(2) var<storage, read> dz: array<Stored>;
-@group(0) @binding(3) var<storage, read> weight: array<vec4f>;
+@group(0) @binding(3) var<storage, read> weight: array<Quad>;
 @group(0) @binding(4) var<storage, read> dy: array<Stored>;
 @group(0) @binding(5) var<storage, read_write> dx: array<Stored>;
 

@@ -36,7 +36,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> widths: array<u32>;
 @group(0) @binding(2) var<storage, read> x: array<Stored>;
-@group(0) @binding(3) var<storage, read> weight: array<vec4f>;
+@group(0) @binding(3) var<storage, read> weight: array<Quad>;
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(5) var<storage, read> shortcut: array<Stored>;
 @group(0) @binding(6) var<storage, read_write> y: array<Stored>;

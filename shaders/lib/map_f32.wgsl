@@ -1,11 +1,11 @@
 // Maps whose values lie in memory as f32.
 
-alias Stored = vec4f;
+alias Stored = Quad;
 
-fn loaded(quad: Stored) -> vec4f {
-    return quad;
+fn loaded(stored: Stored) -> vec4f {
+    return quad_values(stored);
 }
 
 fn stored(value: vec4f) -> Stored {
-    return value;
+    return quad(value);
 }

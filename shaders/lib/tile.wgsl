@@ -28,10 +28,10 @@ fn tile_pixel(group: u32, lane: u32) -> u32 {
 // Adds a stretch of pixels, from `shift` on, to one row of a tile, through the four quads of weights from `at` on, `row`
 // apart: one for each channel of a pixel's quad.
 fn add_row(acc: ptr<function, Row>, span: ptr<function, Span>, shift: u32, at: u32, row: u32) {
-    let weight0 = weight[at];
-    let weight1 = weight[at + row];
-    let weight2 = weight[at + 2u * row];
-    let weight3 = weight[at + 3u * row];
+    let weight0 = quad_values(weight[at]);
+    let weight1 = quad_values(weight[at + row]);
+    let weight2 = quad_values(weight[at + 2u * row]);
+    let weight3 = quad_values(weight[at + 3u * row]);
     for (var p = 0u; p < PIXELS; p++) {
         let v = (*span)[p + shift];
         var sum = fma(vec4f(v.x), weight0, (*acc)[p]);

@@ -1,4 +1,4 @@
-// A copy: y[i] = x[i].
+// A copy as kernels access maps: y[i] = x[i].
 //
 // x, y (quads). One workgroup owns LANES * QUADS of them, an invocation every LANES-th.
 
@@ -10,8 +10,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Stored>;
+@group(0) @binding(2) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {

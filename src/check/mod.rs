@@ -70,7 +70,7 @@ impl Check {
     /// What the device says, or where its numbers differ by more than rounding explains.
     pub fn run(&self, gpu: &Gpu, tuning: Tuning) -> Outcome {
         for (name, precision) in Precision::ALL {
-            if self.kernels.iter().any(|kernel| kernel.parts_for(precision).is_some()) {
+            if self.kernels.iter().any(|kernel| kernel.precisions().any(|known| known == precision)) {
                 (self.run)(Setting { gpu, tuning, precision }).map_err(|fault| fault.of(name))?;
             }
         }

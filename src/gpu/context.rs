@@ -3,6 +3,7 @@
 use super::buffer::{Buf, Held};
 use super::error::GpuError;
 use super::pipeline::{Kernel, PipelineCache};
+use super::precision::Words;
 use super::submission::{Stamps, Submission};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -155,7 +156,7 @@ impl Gpu {
                 .ok_or(GpuError::NoAdapter { reason: "no Vulkan, Metal or DX12 adapter was found".into() })?,
         };
         let limits = if options.portable { wgpu::Limits::defaults() } else { adapter.limits() };
-        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16 | wgpu::Features::SHADER_INT64;
         let optional = if options.portable { wgpu::Features::empty() } else { wanted };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("netadapt"),
@@ -227,6 +228,12 @@ impl Gpu {
     /// Whether the device has what the kernel's text asks for.
     pub fn runs(&self, kernel: &Kernel) -> bool {
         !kernel.needs_f16() || self.device().features().contains(wgpu::Features::SHADER_F16)
+    }
+
+    /// The words that its kernels read and write maps by: long ones where they pay and there are any.
+    pub fn words(&self) -> Words {
+        let has_long = self.device().features().contains(wgpu::Features::SHADER_INT64);
+        if has_long && self.adapter().is_software() { Words::Long } else { Words::Short }
     }
 
     pub(super) fn pipelines(&self) -> &PipelineCache {

@@ -20,7 +20,7 @@ pub use context::{Adapter, Gpu, Limits, Options, adapters};
 pub use error::GpuError;
 pub use execute::Program;
 pub use pipeline::Kernel;
-pub use precision::Precision;
+pub use precision::{Precision, Words};
 pub use recording::{Launch, Recording, Work};
 pub use reflect::{Access, Reflection};
 pub use submission::SENTINEL;

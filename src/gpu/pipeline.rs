@@ -2,7 +2,7 @@
 
 use super::context::Gpu;
 use super::error::GpuError;
-use super::precision::Precision;
+use super::precision::{Precision, Words};
 use super::reflect::{Access, Reflection};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,27 +14,36 @@ pub struct Kernel {
     pub name: &'static str,
     /// Its own text first, so that naga's line numbers are the file's, then the libraries it uses.
     pub parts: &'static [&'static str],
-    /// The same for maps of bf16; none where it has no maps.
-    pub bf16: Option<&'static [&'static str]>,
+    /// Whether it reads or writes feature maps: it then has a text for every precision of them.
+    pub maps: bool,
 }
 
 impl Kernel {
-    /// The parts for maps of this precision, where it has any.
-    pub fn parts_for(&self, precision: Precision) -> Option<&'static [&'static str]> {
-        match precision {
-            Precision::F32 => Some(self.parts),
-            Precision::Bf16 => self.bf16,
-        }
+    /// Its parts for maps of this precision, read and written by these words; none where it has no maps and they are not f32.
+    pub fn parts_for(&self, precision: Precision, words: Words) -> Option<Vec<&'static str>> {
+        let libraries: &[&str] = match (self.maps, precision) {
+            (true, _) => precision.libraries(words),
+            (false, Precision::F32) => &[],
+            (false, Precision::Bf16) => return None,
+        };
+        Some([self.parts, libraries].concat())
     }
 
-    /// The whole text for maps of this precision. Module scope is order-free in WGSL, so libraries may come last.
-    pub fn source(&self, precision: Precision) -> Option<String> {
-        self.parts_for(precision).map(|parts| parts.join("\n"))
+    /// The whole text of `parts_for`. Module scope is order-free in WGSL, so libraries may come last.
+    pub fn source(&self, precision: Precision, words: Words) -> Option<String> {
+        self.parts_for(precision, words).map(|parts| parts.join("\n"))
     }
 
     /// Precisions of maps that it has a text for.
     pub fn precisions(&self) -> impl Iterator<Item = Precision> {
-        Precision::ALL.into_iter().map(|(_, precision)| precision).filter(|p| self.parts_for(*p).is_some())
+        let all = Precision::ALL.into_iter().map(|(_, precision)| precision);
+        all.filter(|precision| self.maps || *precision == Precision::F32)
+    }
+
+    /// What `source` has different texts for.
+    pub fn texts(&self) -> impl Iterator<Item = (Precision, Words)> {
+        let words: &[Words] = if self.maps { &[Words::Short, Words::Long] } else { &[Words::Short] };
+        self.precisions().flat_map(|precision| words.iter().map(move |words| (precision, *words)))
     }
 
     /// Whether its text asks for 16-bit floats, which not every device has.
@@ -128,8 +137,8 @@ impl PipelineCache {
         if !gpu.runs(kernel) {
             return Err(GpuError::NoF16 { kernel: kernel.name.into(), adapter: gpu.adapter().to_string() });
         }
-        let reflection = Reflection::of(kernel, precision)?;
-        let source = kernel.source(precision).expect("it was reflected");
+        let reflection = Reflection::of(kernel, precision, gpu.words())?;
+        let source = kernel.source(precision, gpu.words()).expect("it was reflected");
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source: wgpu::ShaderSource::Wgsl(source.into()) };
         // Loops written by hand end by themselves; bounding them again costs up to 6.5 times on

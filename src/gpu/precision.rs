@@ -16,9 +16,36 @@ pub enum Precision {
     Bf16,
 }
 
+/// The words that maps are read and written by. The bytes are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Words {
+    /// WGSL's own, of 32 bits.
+    Short,
+    /// Words of 64 bits, an extension of naga's. Software adapters gather and scatter lane by lane, a word at a time, so that
+    /// half as many are nearly twice as fast.
+    Long,
+}
+
+/// A library of `shaders/`.
+macro_rules! library {
+    ($name:literal) => {
+        include_str!(concat!("../../shaders/lib/", $name, ".wgsl"))
+    };
+}
+
 impl Precision {
     /// All of them, with their names.
     pub const ALL: [(&'static str, Self); 2] = [("f32", Self::F32), ("bf16", Self::Bf16)];
+
+    /// What a kernel's text calls to read and write maps.
+    pub fn libraries(self, words: Words) -> &'static [&'static str] {
+        match (self, words) {
+            (Self::F32, Words::Short) => &[library!("map_f32"), library!("words_short")],
+            (Self::F32, Words::Long) => &[library!("map_f32"), library!("words_long")],
+            (Self::Bf16, Words::Short) => &[library!("map_bf16"), library!("words_short")],
+            (Self::Bf16, Words::Long) => &[library!("map_bf16"), library!("words_long")],
+        }
+    }
 
     /// Bytes of four values.
     pub fn quad_bytes(self) -> u64 {

@@ -4,7 +4,7 @@
 
 use super::error::GpuError;
 use super::pipeline::Kernel;
-use super::precision::Precision;
+use super::precision::{Precision, Words};
 
 /// How a shader uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +17,13 @@ pub enum Access {
     ReadWrite,
 }
 
-/// What a quad of bf16 is read as: two words.
-const PAIR: naga::TypeInner = naga::TypeInner::Vector { size: naga::VectorSize::Bi, scalar: naga::Scalar::U32 };
+/// What a quad of bf16 is read as.
+const fn pair(words: Words) -> naga::TypeInner {
+    match words {
+        Words::Short => naga::TypeInner::Vector { size: naga::VectorSize::Bi, scalar: naga::Scalar::U32 },
+        Words::Long => naga::TypeInner::Scalar(naga::Scalar::U64),
+    }
+}
 
 /// A shader's interface.
 #[derive(Clone, Debug)]
@@ -37,9 +42,9 @@ pub struct Reflection {
 
 impl Reflection {
     /// Reads the interface of a kernel for maps of `precision`, or says why naga refuses its source or that it has none.
-    pub fn of(kernel: &Kernel, precision: Precision) -> Result<Self, GpuError> {
+    pub fn of(kernel: &Kernel, precision: Precision, words: Words) -> Result<Self, GpuError> {
         let fail = |problem: String| GpuError::Shader { kernel: kernel.name.to_owned(), problem };
-        let Some(source) = kernel.source(precision) else {
+        let Some(source) = kernel.source(precision, words) else {
             return Err(fail(format!("it has no text for maps of {precision}")));
         };
         let module = naga::front::wgsl::parse_str(&source).map_err(|e| fail(e.emit_to_string(&source)))?;
@@ -63,7 +68,7 @@ impl Reflection {
                 params = (fields, *span);
             }
             if let naga::TypeInner::Array { base, .. } = module.types[variable.ty].inner
-                && module.types[base].inner == PAIR
+                && module.types[base].inner == pair(words)
             {
                 halves.push(variable.name.clone().unwrap_or_default());
             }

@@ -14,7 +14,7 @@ use std::sync::Mutex;
 
 /// `shaders/probe/sentinel.wgsl`.
 pub static SENTINEL: Kernel =
-    Kernel { name: "probe/sentinel", parts: &[include_str!("../../shaders/probe/sentinel.wgsl")], bf16: None };
+    Kernel { name: "probe/sentinel", parts: &[include_str!("../../shaders/probe/sentinel.wgsl")], maps: false };
 
 /// Bytes of the sentinel, and of the clock's two readings.
 const SENTINEL_BYTES: u64 = 16;

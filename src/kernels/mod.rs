@@ -20,30 +20,22 @@ use crate::gpu::{Buf, Gpu, GpuError, Kernel, Precision};
 use crate::space::Activation;
 pub use tuning::Tuning;
 
-/// A shader's own text and those of the libraries it uses.
-macro_rules! parts {
-    ($name:literal $(, $lib:literal)*) => {
-        &[
-            include_str!(concat!("../../shaders/", $name, ".wgsl")),
-            $(include_str!(concat!("../../shaders/lib/", $lib, ".wgsl"))),*
-        ]
-    };
-}
-
 /// A kernel of its own text and the libraries it uses; `kernel!(maps ...)` of one that reads or writes feature maps.
 macro_rules! kernel {
-    (maps $name:literal $(, $lib:literal)*) => {
+    (maps $($part:literal),+) => { $crate::kernels::kernel!(@ true, $($part),+) };
+    ($($part:literal),+) => { $crate::kernels::kernel!(@ false, $($part),+) };
+    (@ $maps:literal, $name:literal $(, $lib:literal)*) => {
         $crate::gpu::Kernel {
             name: $name,
-            parts: $crate::kernels::parts!($name $(, $lib)*, "map_f32"),
-            bf16: Some($crate::kernels::parts!($name $(, $lib)*, "map_bf16")),
+            parts: &[
+                include_str!(concat!("../../shaders/", $name, ".wgsl")),
+                $(include_str!(concat!("../../shaders/lib/", $lib, ".wgsl"))),*
+            ],
+            maps: $maps,
         }
     };
-    ($name:literal $(, $lib:literal)*) => {
-        $crate::gpu::Kernel { name: $name, parts: $crate::kernels::parts!($name $(, $lib)*), bf16: None }
-    };
 }
-pub(crate) use {kernel, parts};
+pub(crate) use kernel;
 
 /// Every kernel there is, for the checks that must hold for all.
 pub static ALL: &[&Kernel] = &[

@@ -9,7 +9,7 @@ pub static MULTIPLY_ADD: Kernel = kernel!("probe/multiply_add", "chains");
 /// `shaders/probe/multiply_add_f16.wgsl`, for devices with f16.
 pub static MULTIPLY_ADD_F16: Kernel = kernel!("probe/multiply_add_f16", "chains");
 /// `shaders/probe/copy.wgsl`.
-pub static COPY: Kernel = kernel!("probe/copy");
+pub static COPY: Kernel = kernel!(maps "probe/copy");
 /// `shaders/probe/exchange.wgsl`.
 pub static EXCHANGE: Kernel = kernel!("probe/exchange");
 /// `shaders/probe/sentinel.wgsl`, the last dispatch of every submit that is waited for.

@@ -60,8 +60,8 @@ pub(crate) fn shaders() -> String {
     for kernel in kernels::ALL {
         sum.update(kernel.name);
         sum.update([0]);
-        for precision in kernel.precisions() {
-            sum.update(kernel.source(precision).expect("it is one of its own"));
+        for (precision, words) in kernel.texts() {
+            sum.update(kernel.source(precision, words).expect("it is one of its own"));
             sum.update([0]);
         }
     }

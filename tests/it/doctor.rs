@@ -25,10 +25,8 @@ fn report(gpu: &Gpu) -> Report {
 
 /// The kernel with its own text changed.
 fn changed(kernel: &Kernel, change: impl Fn(&str) -> String) -> &'static Kernel {
-    let changed = |parts: &[&str]| -> &'static [&'static str] {
-        parts.iter().map(|part| -> &'static str { change(part).leak() }).collect::<Vec<_>>().leak()
-    };
-    Box::leak(Box::new(Kernel { name: kernel.name, parts: changed(kernel.parts), bf16: kernel.bf16.map(changed) }))
+    let parts = kernel.parts.iter().map(|part| -> &'static str { change(part).leak() }).collect::<Vec<_>>();
+    Box::leak(Box::new(Kernel { name: kernel.name, parts: parts.leak(), maps: kernel.maps }))
 }
 
 /// The text with a `main` that does nothing.

@@ -511,7 +511,7 @@ fn a_device_that_only_pretends_to_work_is_a_lost_device() {
     let text = SENTINEL.parts[0].replace("y[0].x = params.number;", "y[0].y = params.number;");
     assert_ne!(text, SENTINEL.parts[0]);
     let parts: &'static [&'static str] = Vec::leak(vec![&*text.leak()]);
-    gpu.substitute(&Kernel { name: SENTINEL.name, parts, bf16: None }).unwrap();
+    gpu.substitute(&Kernel { name: SENTINEL.name, parts, maps: false }).unwrap();
     let missing = |error: GpuError| {
         assert!(matches!(&error, GpuError::Lost { reason } if reason.contains("is missing")), "{error}");
     };

@@ -3,34 +3,66 @@
 use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage};
-use netadapt::gpu::{Access, Kernel, Precision, Reflection};
+use netadapt::gpu::{Access, Kernel, Precision, Reflection, Words};
 use netadapt::kernels::{ALL, optimizer};
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Every text of every kernel: with maps of f32, and of bf16 where it has any.
-fn texts() -> impl Iterator<Item = (&'static Kernel, Precision)> {
-    ALL.iter().flat_map(|kernel| kernel.precisions().map(|precision| (*kernel, precision)))
+/// A text of a kernel: for maps of one precision, read and written by some words.
+#[derive(Clone, Copy)]
+struct Text {
+    kernel: &'static Kernel,
+    precision: Precision,
+    words: Words,
 }
 
-fn source(kernel: &Kernel, precision: Precision) -> String {
-    kernel.source(precision).expect("it has a text for its own precisions")
+/// Every text of every kernel.
+fn texts() -> impl Iterator<Item = Text> {
+    let of = |kernel: &'static Kernel| kernel.texts().map(move |(precision, words)| Text { kernel, precision, words });
+    ALL.iter().flat_map(move |kernel| of(kernel))
 }
 
-fn parse(kernel: &Kernel, precision: Precision) -> Module {
-    let source = source(kernel, precision);
-    naga::front::wgsl::parse_str(&source)
-        .unwrap_or_else(|error| panic!("{} {precision}: {}", kernel.name, error.emit_to_string(&source)))
-}
+impl Text {
+    fn usual(kernel: &'static Kernel) -> Self {
+        Self { kernel, precision: Precision::F32, words: Words::Short }
+    }
 
-/// Nothing beyond the core of WGSL is allowed, but for f16 where the text asks for it.
-fn validate(kernel: &Kernel, precision: Precision, module: &Module) -> ModuleInfo {
-    let f16 = if kernel.needs_f16() { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
-    Validator::new(ValidationFlags::all(), f16)
-        .validate(module)
-        .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&source(kernel, precision))))
+    fn parts(self) -> Vec<&'static str> {
+        self.kernel.parts_for(self.precision, self.words).expect("it is one of its own texts")
+    }
+
+    fn source(self) -> String {
+        self.kernel.source(self.precision, self.words).expect("it is one of its own texts")
+    }
+
+    fn reflection(self) -> Reflection {
+        Reflection::of(self.kernel, self.precision, self.words).expect("a valid shader")
+    }
+
+    fn parse(self) -> Module {
+        let source = self.source();
+        naga::front::wgsl::parse_str(&source)
+            .unwrap_or_else(|error| panic!("{}: {}", self.name(), error.emit_to_string(&source)))
+    }
+
+    /// Nothing beyond the core of WGSL is allowed, but for f16 where the text asks for it, and words of 64 bits.
+    fn validate(self, module: &Module) -> ModuleInfo {
+        let mut allowed = Capabilities::empty();
+        allowed.set(Capabilities::SHADER_FLOAT16, self.kernel.needs_f16());
+        allowed.set(Capabilities::SHADER_INT64, self.words == Words::Long);
+        Validator::new(ValidationFlags::all(), allowed)
+            .validate(module)
+            .unwrap_or_else(|error| panic!("{}: {}", self.name(), error.emit_to_string(&self.source())))
+    }
+
+    /// Of a file.
+    fn name(self) -> String {
+        let precision = if self.precision == Precision::F32 { String::new() } else { format!("-{}", self.precision) };
+        let words = if self.words == Words::Short { "" } else { "-long" };
+        format!("{}{precision}{words}", self.kernel.name)
+    }
 }
 
 fn root() -> PathBuf {
@@ -60,8 +92,7 @@ fn every_file_has_one_host() {
     let files = files(&root().join("shaders"));
     for (name, text) in &files {
         if name.starts_with("lib/") {
-            let all = ALL.iter().flat_map(|kernel| kernel.parts.iter().chain(kernel.bf16.into_iter().flatten()));
-            let used = all.into_iter().any(|part| part == text);
+            let used = texts().any(|of_a_kernel| of_a_kernel.parts().contains(&text.as_str()));
             assert!(used, "no kernel uses {name}");
         } else {
             let host = ALL.iter().find(|kernel| kernel.name == name);
@@ -74,30 +105,29 @@ fn every_file_has_one_host() {
 
 #[test]
 fn no_kernel_carries_a_library_that_it_does_not_need() {
-    for kernel in ALL {
-        for parts in [kernel.parts].into_iter().chain(kernel.bf16) {
-            for left_out in 1..parts.len() {
-                let rest: Vec<&str> = (0..parts.len()).filter(|i| *i != left_out).map(|i| parts[i]).collect();
-                let compiles = naga::front::wgsl::parse_str(&rest.join("\n")).is_ok();
-                assert!(!compiles, "{} does not need\n{}", kernel.name, parts[left_out]);
-            }
+    for text in texts() {
+        let parts = text.parts();
+        for left_out in 1..parts.len() {
+            let rest: Vec<&str> = (0..parts.len()).filter(|i| *i != left_out).map(|i| parts[i]).collect();
+            let compiles = naga::front::wgsl::parse_str(&rest.join("\n")).is_ok();
+            assert!(!compiles, "{} does not need\n{}", text.name(), parts[left_out]);
         }
     }
 }
 
 #[test]
 fn bindings_are_used_and_fit_webgpus_limits() {
-    for (kernel, precision) in texts() {
-        let reflection = Reflection::of(kernel, precision).expect("a valid shader");
-        assert_eq!(precision == Precision::Bf16, !reflection.halves.is_empty(), "{}: maps of bf16", kernel.name);
+    for text in texts() {
+        let (kernel, reflection) = (text.kernel, text.reflection());
+        assert_eq!(text.precision == Precision::Bf16, !reflection.halves.is_empty(), "{}: maps of bf16", kernel.name);
         let (first, others) = reflection.bindings.split_first().expect("bindings");
         assert_eq!(first, &("params".to_owned(), Access::Uniform), "{}: binding 0", kernel.name);
         assert!(others.iter().all(|(_, access)| *access != Access::Uniform), "{}: two uniforms", kernel.name);
         assert!(others.len() <= 8, "{} binds {} storage buffers", kernel.name, others.len());
         assert!(others.iter().any(|(_, access)| *access == Access::ReadWrite), "{} writes nothing", kernel.name);
 
-        let module = parse(kernel, precision);
-        let info = validate(kernel, precision, &module);
+        let module = text.parse();
+        let info = text.validate(&module);
         assert_eq!(module.entry_points.len(), 1, "{}: one entry point", kernel.name);
         assert_eq!(module.entry_points[0].name, "main", "{}", kernel.name);
         let entry = info.get_entry_point(0);
@@ -116,11 +146,11 @@ fn bindings_are_used_and_fit_webgpus_limits() {
 
 #[test]
 fn overrides_have_names_and_defaults() {
-    for (kernel, precision) in texts() {
-        for (_, constant) in parse(kernel, precision).overrides.iter() {
+    for text in texts() {
+        for (_, constant) in text.parse().overrides.iter() {
             let name = constant.name.as_deref();
-            let name = name.unwrap_or_else(|| panic!("{}: an override without a name", kernel.name));
-            assert!(constant.init.is_some(), "{}: {name} has no default", kernel.name);
+            let name = name.unwrap_or_else(|| panic!("{}: an override without a name", text.name()));
+            assert!(constant.init.is_some(), "{}: {name} has no default", text.name());
         }
     }
 }
@@ -154,12 +184,14 @@ fn keep(name: &str, text: &str) {
 #[test]
 fn translates_for_every_back_end() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for (kernel, precision) in texts() {
-        let name =
-            if precision == Precision::F32 { kernel.name.into() } else { format!("{}-{precision}", kernel.name) };
-        keep(&format!("{name}.wgsl"), &source(kernel, precision));
-        let module = parse(kernel, precision);
-        let info = validate(kernel, precision, &module);
+    for text in texts() {
+        let (kernel, name) = (text.kernel, text.name());
+        // Words of 64 bits are none of WGSL's: another front end takes the same text with short ones.
+        if text.words == Words::Short {
+            keep(&format!("{name}.wgsl"), &text.source());
+        }
+        let module = text.parse();
+        let info = text.validate(&module);
         for (set, constants) in override_sets(&module).into_iter().enumerate() {
             let entry = Some((ShaderStage::Compute, "main"));
             let (module, info) = process_overrides(&module, &info, entry, &constants)
@@ -233,7 +265,7 @@ fn host(family: &str) -> Vec<(String, Vec<String>)> {
 #[test]
 fn params_have_the_fields_of_their_host() {
     for kernel in ALL {
-        let params = shader_struct(&parse(kernel, Precision::F32), "Params");
+        let params = shader_struct(&Text::usual(kernel).parse(), "Params");
         if params.len() == 1 {
             continue; // The host passes the number itself.
         }
@@ -256,7 +288,7 @@ fn params_have_the_fields_of_their_host() {
 
 #[test]
 fn tables_of_the_update_rules_agree() {
-    let sgd = parse(&optimizer::SGD, Precision::F32);
+    let sgd = Text::usual(&optimizer::SGD).parse();
     let structs = host("optimizer");
     let fields = |name: &str| &structs.iter().find(|(found, _)| found == name).expect("a struct of the host").1;
     assert_eq!(&shader_struct(&sgd, "Tensor"), fields("Tensor"));

@@ -8,6 +8,7 @@
 
 override LANES: u32 = 8u;
 override KERNEL: u32 = 1u;
+override STRIDE: u32 = 1u;
 override SHORTCUT: u32 = 0u;
 
 struct Params {
@@ -15,7 +16,6 @@ struct Params {
     width: u32,
     out_height: u32,
     out_width: u32,
-    stride: u32,
     in_quads: u32,
     filter_quads: u32,
     shortcut_quads: u32,
@@ -46,11 +46,6 @@ fn write(acc: ptr<function, Row>, image: u32, first_pixel: u32, quad: u32, input
         if pixel < pixels {
             let at_pixel = image * pixels + pixel;
             var v = keep((*acc)[p], quad, input);
-            // A single tap misses only the pixels between the strides: masked here, not at every filter.
-            if KERNEL == 1u {
-                let is_met = pixel / params.width % params.stride == 0u && pixel % params.width % params.stride == 0u;
-                v = select(vec4f(0.0), v, is_met);
-            }
             if SHORTCUT != NO_SHORTCUT && quad < quads(bypass) {
                 let source = loaded(dy[at_pixel * params.shortcut_quads + quad]);
                 v += split(SHORTCUT, source, quad, widths[params.split_row + image], bypass);
@@ -82,14 +77,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     // The pixel, shifted by the padding: the output row times the stride is `bottom - ky`.
     var bottom: array<i32, MAX_PIXELS>;
     var right: array<i32, MAX_PIXELS>;
+    var row = first_pixel / params.width;
+    var column = first_pixel % params.width;
     for (var p = 0u; p < PIXELS; p++) {
-        let pixel = min(first_pixel + p, pixels - 1u);
-        bottom[p] = i32(pixel / params.width + KERNEL / 2u);
-        right[p] = i32(pixel % params.width + KERNEL / 2u);
+        bottom[p] = i32(row + KERNEL / 2u);
+        right[p] = i32(column + KERNEL / 2u);
+        column += 1u;
+        if column == params.width {
+            column = 0u;
+            row += 1u;
+        }
     }
     let border = (KERNEL - select(KERNEL, widths[params.kernel_row + image], KERNEL > 1u)) / 2u;
     // Where an invocation's pixels are neighbours of one row, it is read once for three taps.
-    let segment = KERNEL == 3u && params.stride == 1u && border == 0u && params.width % PIXELS == 0u;
+    let segment = KERNEL == 3u && STRIDE == 1u && border == 0u && params.width % PIXELS == 0u;
     if segment {
         for (var ky = 0u; ky < 3u; ky++) {
             let h = bottom[0] - i32(ky);
@@ -124,12 +125,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             for (var p = 0u; p < PIXELS; p++) {
                 let h = bottom[p] - i32(ky);
                 let w = right[p] - i32(kx);
-                let row = u32(max(h, 0)) / params.stride;
-                let column = u32(max(w, 0)) / params.stride;
+                let p_row = u32(max(h, 0)) / STRIDE;
+                let p_column = u32(max(w, 0)) / STRIDE;
                 inside[p] = h >= 0 && w >= 0
-                    && row * params.stride == u32(h) && column * params.stride == u32(w)
-                    && row < params.out_height && column < params.out_width;
-                let pixel = select(0u, row * params.out_width + column, inside[p]);
+                    && p_row * STRIDE == u32(h) && p_column * STRIDE == u32(w)
+                    && p_row < params.out_height && p_column < params.out_width;
+                var pixel = select(0u, p_row * params.out_width + p_column, inside[p]);
+                if KERNEL == 1u && STRIDE == 1u {
+                    pixel = min(first_pixel + p, pixels - 1u); // Without a division, which lanes do one by one.
+                }
                 at[p] = (image * params.out_height * params.out_width + pixel) * params.filter_quads;
             }
             var at_weight = (ky * KERNEL + kx) * params.filter_quads * 4u * params.in_quads + first_quad;
@@ -137,7 +141,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 var span: Span;
                 for (var p = 0u; p < PIXELS; p++) {
                     span[p] = loaded(dz[at[p] + o]);
-                    if KERNEL > 1u {
+                    if KERNEL > 1u || STRIDE > 1u {
                         span[p] = select(vec4f(0.0), span[p], inside[p]);
                     }
                 }

@@ -11,6 +11,7 @@
 
 override LANES: u32 = 8u;
 override KERNEL: u32 = 1u;
+override STRIDE: u32 = 1u;
 override DEPLOYED: u32 = 0u;
 override ACTIVATION: u32 = 0u;
 override SHORTCUT: u32 = 0u;
@@ -20,7 +21,6 @@ struct Params {
     width: u32,
     out_height: u32,
     out_width: u32,
-    stride: u32,
     in_quads: u32,
     filter_quads: u32,
     out_quads: u32,
@@ -85,15 +85,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     // Top left corner of each pixel's window, at the super-kernel's size.
     var top: array<i32, MAX_PIXELS>;
     var left: array<i32, MAX_PIXELS>;
+    var row = first_pixel / params.out_width;
+    var column = first_pixel % params.out_width;
     for (var p = 0u; p < PIXELS; p++) {
-        let pixel = min(first_pixel + p, pixels - 1u);
-        top[p] = i32(pixel / params.out_width * params.stride) - i32(KERNEL / 2u);
-        left[p] = i32(pixel % params.out_width * params.stride) - i32(KERNEL / 2u);
+        top[p] = i32(row * STRIDE) - i32(KERNEL / 2u);
+        left[p] = i32(column * STRIDE) - i32(KERNEL / 2u);
+        column += 1u;
+        if column == params.out_width {
+            column = 0u;
+            row += 1u;
+        }
     }
     let border = (KERNEL - select(KERNEL, widths[params.kernel_row + image], KERNEL > 1u)) / 2u;
     let computed = first_quad < quads(kept);
     // Where an invocation's pixels are neighbours of one row, it is read once for three taps.
-    let segment = KERNEL == 3u && params.stride == 1u && border == 0u && params.out_width % PIXELS == 0u;
+    let segment = KERNEL == 3u && STRIDE == 1u && border == 0u && params.out_width % PIXELS == 0u;
     if computed && segment {
         for (var ky = 0u; ky < 3u; ky++) {
             let h = top[0] + i32(ky);
@@ -128,7 +134,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                     let h = top[p] + i32(ky);
                     let w = left[p] + i32(kx);
                     inside[p] = h >= 0 && h < i32(params.height) && w >= 0 && w < i32(params.width);
-                    let pixel = select(0u, u32(h) * params.width + u32(w), inside[p]);
+                    var pixel = select(0u, u32(h) * params.width + u32(w), inside[p]);
+                    if KERNEL == 1u && STRIDE == 1u {
+                        pixel = min(first_pixel + p, pixels - 1u); // Without a division, which lanes do one by one.
+                    }
                     at[p] = (image * params.height * params.width + pixel) * params.in_quads;
                 }
                 var at_weight = (ky * KERNEL + kx) * params.in_quads * 4u * params.filter_quads + first_quad;

@@ -77,16 +77,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     // The pixel, shifted by the padding: the output row times the stride is `bottom - ky`.
     var bottom: array<i32, MAX_PIXELS>;
     var right: array<i32, MAX_PIXELS>;
-    var row = first_pixel / params.width;
-    var column = first_pixel % params.width;
+    var positions = tile_positions(first_pixel, params.width);
     for (var p = 0u; p < PIXELS; p++) {
-        bottom[p] = i32(row + KERNEL / 2u);
-        right[p] = i32(column + KERNEL / 2u);
-        column += 1u;
-        if column == params.width {
-            column = 0u;
-            row += 1u;
-        }
+        bottom[p] = i32(positions[p].x + KERNEL / 2u);
+        right[p] = i32(positions[p].y + KERNEL / 2u);
     }
     let border = (KERNEL - select(KERNEL, widths[params.kernel_row + image], KERNEL > 1u)) / 2u;
     // Where an invocation's pixels are neighbours of one row, it is read once for three taps.

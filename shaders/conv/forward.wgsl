@@ -85,16 +85,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     // Top left corner of each pixel's window, at the super-kernel's size.
     var top: array<i32, MAX_PIXELS>;
     var left: array<i32, MAX_PIXELS>;
-    var row = first_pixel / params.out_width;
-    var column = first_pixel % params.out_width;
+    var positions = tile_positions(first_pixel, params.out_width);
     for (var p = 0u; p < PIXELS; p++) {
-        top[p] = i32(row * STRIDE) - i32(KERNEL / 2u);
-        left[p] = i32(column * STRIDE) - i32(KERNEL / 2u);
-        column += 1u;
-        if column == params.out_width {
-            column = 0u;
-            row += 1u;
-        }
+        top[p] = i32(positions[p].x * STRIDE) - i32(KERNEL / 2u);
+        left[p] = i32(positions[p].y * STRIDE) - i32(KERNEL / 2u);
     }
     let border = (KERNEL - select(KERNEL, widths[params.kernel_row + image], KERNEL > 1u)) / 2u;
     let computed = first_quad < quads(kept);

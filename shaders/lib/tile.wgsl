@@ -25,6 +25,22 @@ fn tile_pixel(group: u32, lane: u32) -> u32 {
     return (group * (LANES / QUAD_LANES) + lane / QUAD_LANES) * PIXELS;
 }
 
+// Row and column of each pixel of a tile in an image of this width, by one division: some adapters divide lane by lane.
+fn tile_positions(first_pixel: u32, width: u32) -> array<vec2u, MAX_PIXELS> {
+    var positions: array<vec2u, MAX_PIXELS>;
+    var row = first_pixel / width;
+    var column = first_pixel % width;
+    for (var p = 0u; p < PIXELS; p++) {
+        positions[p] = vec2u(row, column);
+        column += 1u;
+        if column == width {
+            column = 0u;
+            row += 1u;
+        }
+    }
+    return positions;
+}
+
 // Adds a stretch of pixels, from `shift` on, to one row of a tile, through the four quads of weights from `at` on, `row`
 // apart: one for each channel of a pixel's quad.
 fn add_row(acc: ptr<function, Row>, span: ptr<function, Span>, shift: u32, at: u32, row: u32) {

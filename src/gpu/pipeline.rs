@@ -21,12 +21,11 @@ pub struct Kernel {
 impl Kernel {
     /// Its parts for maps of this precision, read and written by these words; none where it has no maps and they are not f32.
     pub fn parts_for(&self, precision: Precision, words: Words) -> Option<Vec<&'static str>> {
-        let libraries: &[&str] = match (self.maps, precision) {
-            (true, _) => precision.libraries(words),
-            (false, Precision::F32) => &[],
-            (false, Precision::Bf16) => return None,
-        };
-        Some([self.parts, libraries].concat())
+        match (self.maps, precision) {
+            (true, _) => Some([self.parts, &precision.libraries(words)].concat()),
+            (false, Precision::F32) => Some(self.parts.to_vec()),
+            (false, Precision::Bf16) => None,
+        }
     }
 
     /// The whole text of `parts_for`. Module scope is order-free in WGSL, so libraries may come last.
@@ -137,8 +136,9 @@ impl PipelineCache {
         if !gpu.runs(kernel) {
             return Err(GpuError::NoF16 { kernel: kernel.name.into(), adapter: gpu.adapter().to_string() });
         }
-        let reflection = Reflection::of(kernel, precision, gpu.words())?;
-        let source = kernel.source(precision, gpu.words()).expect("it was reflected");
+        let words = gpu.words();
+        let reflection = Reflection::of(kernel, precision, words)?;
+        let source = kernel.source(precision, words).expect("it was reflected");
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source: wgpu::ShaderSource::Wgsl(source.into()) };
         // Loops written by hand end by themselves; bounding them again costs up to 6.5 times on

@@ -26,25 +26,21 @@ pub enum Words {
     Long,
 }
 
-/// A library of `shaders/`.
-macro_rules! library {
-    ($name:literal) => {
-        include_str!(concat!("../../shaders/lib/", $name, ".wgsl"))
-    };
-}
-
 impl Precision {
     /// All of them, with their names.
     pub const ALL: [(&'static str, Self); 2] = [("f32", Self::F32), ("bf16", Self::Bf16)];
 
     /// What a kernel's text calls to read and write maps.
-    pub fn libraries(self, words: Words) -> &'static [&'static str] {
-        match (self, words) {
-            (Self::F32, Words::Short) => &[library!("map_f32"), library!("words_short")],
-            (Self::F32, Words::Long) => &[library!("map_f32"), library!("words_long")],
-            (Self::Bf16, Words::Short) => &[library!("map_bf16"), library!("words_short")],
-            (Self::Bf16, Words::Long) => &[library!("map_bf16"), library!("words_long")],
-        }
+    pub fn libraries(self, words: Words) -> [&'static str; 2] {
+        let map = match self {
+            Self::F32 => include_str!("../../shaders/lib/map_f32.wgsl"),
+            Self::Bf16 => include_str!("../../shaders/lib/map_bf16.wgsl"),
+        };
+        let words = match words {
+            Words::Short => include_str!("../../shaders/lib/words_short.wgsl"),
+            Words::Long => include_str!("../../shaders/lib/words_long.wgsl"),
+        };
+        [map, words]
     }
 
     /// Bytes of four values.

@@ -351,8 +351,8 @@ pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths
     });
 }
 
-/// Most quads of a tile's accumulators, as many as `lib/tile.wgsl` has.
-const TILE: u32 = 32;
+/// Pixels of a tile at most, as many as `lib/tile.wgsl` has accumulators for.
+const MOST_PIXELS: u32 = 8;
 /// Quads of a tile that reads stretches of a row: the pixels around it leave registers for fewer.
 const ROW_TILE: u32 = 16;
 
@@ -394,9 +394,8 @@ impl Tile {
 fn usual_tile(tuning: &Tuning, pixels: u32, most_quads: u32) -> (u32, u32) {
     let quads = tuning.conv_quads.min(most_quads);
     let least = tuning.conv_pixels.min(pixels.div_ceil(tuning.lanes));
-    let most = (TILE / quads).min(8).max(least);
     let padded = |tile: &u32| (pixels.next_multiple_of(tuning.lanes * tile), Reverse(*tile));
-    let tile = (least..=most).min_by_key(padded).expect("the range is not empty");
+    let tile = (least..=MOST_PIXELS).min_by_key(padded).expect("the range is not empty");
     (tile, quads)
 }
 
@@ -406,7 +405,7 @@ fn row_tile(tuning: &Tuning, conv: &Conv, out: &Map, most_quads: u32) -> Option<
     if conv.kernel != 3 || conv.stride != 1 {
         return None;
     }
-    let most = (2 * tuning.conv_pixels).min(8).min(out.pixels().div_ceil(tuning.lanes));
+    let most = (2 * tuning.conv_pixels).min(MOST_PIXELS).min(out.pixels().div_ceil(tuning.lanes));
     let pixels = (4..=most).rev().find(|pixels| out.width.is_multiple_of(*pixels))?;
     let quads = (tuning.conv_pixels * tuning.conv_quads).min(ROW_TILE) / pixels;
     Some((pixels, quads.clamp(1, tuning.conv_quads).min(most_quads)))

@@ -168,7 +168,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let pad = KERNEL / 2u;
     let first_p = min((max(first_h, pad) - pad + STRIDE - 1u) / STRIDE, (first_h + pad) / STRIDE);
     let last_p = (last_h - 1u + pad) / STRIDE;
-    for (var p = first_p; p <= last_p; p++) {
+    // Counted as in the forward pass.
+    for (var step = 0u; step <= last_p - first_p; step++) {
+        let p = first_p + step;
         if p < params.out_height {
             var span: Span;
             load_span(&span, (image * params.out_height + p) * params.out_width, strip.first_w, quad);

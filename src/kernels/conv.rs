@@ -318,13 +318,21 @@ pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths
     let slices = tuning.lanes / lanes;
     let filter_quads = conv.filters.div_ceil(4);
     let rows = conv.kernel * conv.kernel * io.x.quads();
+    // Without a window an image may be of longer and fewer rows, as many as are shared out.
+    let fold = if conv.kernel == 1 && conv.stride == 1 {
+        let least = (parts * slices).div_ceil(io.dz.images);
+        let rows = (least..io.dz.height).find(|rows| io.dz.height.is_multiple_of(*rows));
+        rows.map_or(1, |rows| io.dz.height / rows)
+    } else {
+        1
+    };
     let params = BackwardWeightParams {
         images: io.x.images,
-        slice_rows: (io.dz.images * io.dz.height).div_ceil(parts * slices),
-        height: io.x.height,
-        width: io.x.width,
-        out_height: io.dz.height,
-        out_width: io.dz.width,
+        slice_rows: (io.dz.images * io.dz.height / fold).div_ceil(parts * slices),
+        height: io.x.height / fold,
+        width: io.x.width * fold,
+        out_height: io.dz.height / fold,
+        out_width: io.dz.width * fold,
         stride: conv.stride,
         in_quads: io.x.quads(),
         filter_quads,

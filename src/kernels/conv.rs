@@ -297,6 +297,9 @@ struct BackwardWeightParams {
 /// Quads of filters that one invocation of the weights' gradient owns.
 const WEIGHT_QUADS: u32 = 4;
 
+/// Rows of a slice at least, where there are as many: slices then differ by an eighth at most.
+const SLICE_ROWS: u32 = 8;
+
 /// Lanes over rows of the weights in their gradient; the workgroup's others take further slices of its part.
 fn weight_lanes(tuning: &Tuning, conv: &Conv) -> u32 {
     let rows = (conv.kernel * conv.kernel * conv.channels.div_ceil(4)).next_power_of_two();
@@ -311,6 +314,16 @@ pub fn weight_parts(tuning: &Tuning, conv: &Conv, [images, rows]: [u32; 2]) -> u
     tuning.weight_groups.div_ceil(tiles).clamp(1, (images * rows).div_ceil(tuning.lanes / lanes))
 }
 
+/// Rows of each image of `dz` that the gradient of the weights walks: where there is no window, longer and fewer ones, as
+/// few as so many slices share evenly.
+fn rows_walked(conv: &Conv, dz: &Map, slices: u32) -> u32 {
+    if conv.kernel > 1 || conv.stride > 1 {
+        return dz.height;
+    }
+    let least = (slices * SLICE_ROWS).div_ceil(dz.images);
+    (least..dz.height).find(|rows| dz.height.is_multiple_of(*rows)).unwrap_or(dz.height)
+}
+
 /// Appends the gradient of the weights; `reduce::sum` adds its parts up.
 pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Widths, io: BackwardWeight) {
     let parts = weight_parts(tuning, conv, [io.dz.images, io.dz.height]);
@@ -318,14 +331,7 @@ pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths
     let slices = tuning.lanes / lanes;
     let filter_quads = conv.filters.div_ceil(4);
     let rows = conv.kernel * conv.kernel * io.x.quads();
-    // Without a window an image may be of longer and fewer rows, as many as are shared out.
-    let fold = if conv.kernel == 1 && conv.stride == 1 {
-        let least = (parts * slices).div_ceil(io.dz.images);
-        let rows = (least..io.dz.height).find(|rows| io.dz.height.is_multiple_of(*rows));
-        rows.map_or(1, |rows| io.dz.height / rows)
-    } else {
-        1
-    };
+    let fold = io.dz.height / rows_walked(conv, io.dz, parts * slices);
     let params = BackwardWeightParams {
         images: io.x.images,
         slice_rows: (io.dz.images * io.dz.height / fold).div_ceil(parts * slices),

@@ -132,7 +132,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         let kept = present && first_quad < kept_quads && quad < in_quads
             && min(ky, kx) >= border && max(ky, kx) + border < KERNEL;
         // Loops of no turns, since a branch alone does not skip work on every adapter. Quads past the kept ones
-        // were never written, so only a tile that has some masks them.
+        // were never written, so only a tile that has some masks them; past the filters are another pixel's, not stored.
         let whole = min(first_quad + QUADS, params.filter_quads) <= kept_quads;
         let whole_end = select(0u, last_p, kept && whole);
         let part_end = select(0u, last_p, kept && !whole);

@@ -1,6 +1,7 @@
 //! Dense convolutions. A linear layer is one of a 1x1 kernel on `Map::as_rows`.
 
 use super::optimizer::{BLOCK, block_groups};
+use super::tuning::MOST_PIXELS;
 use super::{Map, Merge, RowId, Tuning, Widths, activation_code, kernel};
 use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
 use crate::space::Activation;
@@ -331,13 +332,14 @@ pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths
     let slices = tuning.lanes / lanes;
     let filter_quads = conv.filters.div_ceil(4);
     let rows = conv.kernel * conv.kernel * io.x.quads();
-    let fold = io.dz.height / rows_walked(conv, io.dz, parts * slices);
+    let out_height = rows_walked(conv, io.dz, parts * slices);
+    let fold = io.dz.height / out_height;
     let params = BackwardWeightParams {
         images: io.x.images,
-        slice_rows: (io.dz.images * io.dz.height / fold).div_ceil(parts * slices),
+        slice_rows: (io.dz.images * out_height).div_ceil(parts * slices),
         height: io.x.height / fold,
         width: io.x.width * fold,
-        out_height: io.dz.height / fold,
+        out_height,
         out_width: io.dz.width * fold,
         stride: conv.stride,
         in_quads: io.x.quads(),
@@ -365,8 +367,6 @@ pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths
     });
 }
 
-/// Pixels of a tile at most, as many as `lib/tile.wgsl` has accumulators for.
-const MOST_PIXELS: u32 = 8;
 /// Quads of a tile that reads stretches of a row: the pixels around it leave registers for fewer.
 const ROW_TILE: u32 = 16;
 

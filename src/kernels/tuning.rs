@@ -5,6 +5,9 @@ use crate::gpu::Adapter;
 /// Quads that an invocation owns at most: kernels name their accumulators (`lib/tile.wgsl`, `lib/columns.wgsl`).
 const MOST_QUADS: u32 = 4;
 
+/// Pixels that an invocation of a dense convolution owns at most, as many as `lib/tile.wgsl` has accumulators for.
+pub(super) const MOST_PIXELS: u32 = 8;
+
 /// Strategy of every kernel, never its meaning: any value gives the same result up to rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tuning {
@@ -74,7 +77,7 @@ impl Tuning {
         let positive = [self.conv_groups, self.pixels, self.held_kernel, self.reduction, self.weight_groups];
         let lanes = [self.lanes, self.quad_lanes, self.weight_rows, self.slices];
         lanes.iter().all(|lanes| lanes.is_power_of_two() && *lanes <= 256)
-            && (1..=8).contains(&self.conv_pixels)
+            && (1..=MOST_PIXELS).contains(&self.conv_pixels)
             && [self.conv_quads, self.quads].iter().all(|quads| (1..=MOST_QUADS).contains(quads))
             && positive.iter().all(|value| (1..=most).contains(value))
     }

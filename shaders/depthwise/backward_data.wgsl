@@ -96,20 +96,43 @@ fn add(acc: ptr<function, Row>, span: ptr<function, Span>, taps: ptr<function, T
 }
 
 struct Strip {
-    image: u32,
     quad: u32,
-    kept: u32,
     first_w: u32,
-    first_h: i32,
-    last_h: i32,
+    first_h: u32,
 }
 
-fn store(acc: ptr<function, Row>, strip: Strip, h: i32) {
-    if h >= strip.first_h && h < strip.last_h {
-        let at_row = (strip.image * params.height + u32(h)) * params.width;
+fn strip_of(item: u32, kept_quads: u32, segments: u32) -> Strip {
+    let strip = item / kept_quads;
+    return Strip(item % kept_quads, strip % segments * SEGMENT, strip / segments * params.rows);
+}
+
+// The first row of dz that reaches the strip.
+fn start_of(strip: Strip) -> u32 {
+    let pad = KERNEL / 2u;
+    return min((max(strip.first_h, pad) - pad + STRIDE - 1u) / STRIDE, (strip.first_h + pad) / STRIDE);
+}
+
+// Fetches the lines of a step.
+fn look_ahead(lead: Strip, step: u32, image: u32) {
+    let p = start_of(lead) + step;
+    let from_dz = (image * params.out_height + p) * params.out_width + lead.first_w / STRIDE;
+    for (var i = 0u; i < (SEGMENT + STRIDE - 1u) / STRIDE; i++) {
+        fetch(dz[(from_dz + i) * params.quads + lead.quad]);
+    }
+    for (var row = 0u; row < STRIDE; row++) {
+        let at = (image * params.height + p * STRIDE - KERNEL / 2u + row) * params.width + lead.first_w;
+        for (var s = 0u; s < SEGMENT; s++) {
+            fetch(dx[(at + s) * params.quads + lead.quad]);
+        }
+    }
+}
+
+fn store(acc: ptr<function, Row>, strip: Strip, image: u32, kept: u32, h: i32) {
+    if h >= i32(strip.first_h) && h < i32(min(strip.first_h + params.rows, params.height)) {
+        let at_row = (image * params.height + u32(h)) * params.width;
         for (var s = 0u; s < SEGMENT; s++) {
             if strip.first_w + s < params.width {
-                dx[(at_row + strip.first_w + s) * params.quads + strip.quad] = stored(keep((*acc)[s], strip.quad, strip.kept));
+                dx[(at_row + strip.first_w + s) * params.quads + strip.quad] = stored(keep((*acc)[s], strip.quad, kept));
             }
         }
     }
@@ -131,11 +154,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         return;
     }
     let border = (KERNEL - widths[params.kernel_row + image]) / 2u;
-    let quad = item % kept_quads;
-    let at = item / kept_quads;
-    let first_h = at / segments * params.rows;
-    let last_h = min(first_h + params.rows, params.height);
-    let strip = Strip(image, quad, kept, at % segments * SEGMENT, i32(first_h), i32(last_h));
+    let strip = strip_of(item, kept_quads, segments);
+    let quad = strip.quad;
+    let last_h = min(strip.first_h + params.rows, params.height);
 
     var taps0: Taps;
     var taps1: Taps;
@@ -166,10 +187,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var acc5: Row;
     var acc6: Row;
     let pad = KERNEL / 2u;
-    let first_p = min((max(first_h, pad) - pad + STRIDE - 1u) / STRIDE, (first_h + pad) / STRIDE);
+    let first_p = start_of(strip);
     let last_p = (last_h - 1u + pad) / STRIDE;
+    let lead0 = strip_of(leader(group.x, 0u), kept_quads, segments);
+    let lead1 = strip_of(leader(group.x, 1u), kept_quads, segments);
     // Counted as in the forward pass.
     for (var step = 0u; step <= last_p - first_p; step++) {
+        look_ahead(lead0, step, image);
+        look_ahead(lead1, step, image);
         let p = first_p + step;
         if p < params.out_height {
             var span: Span;
@@ -189,7 +214,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             }
         }
         let h = i32(p * STRIDE) - i32(pad);
-        store(&acc0, strip, h);
+        store(&acc0, strip, image, kept, h);
         if STRIDE == 1u {
             acc0 = acc1;
             acc1 = acc2;
@@ -199,7 +224,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             acc5 = acc6;
             acc6 = Row();
         } else {
-            store(&acc1, strip, h + 1);
+            store(&acc1, strip, image, kept, h + 1);
             acc0 = acc2;
             acc1 = acc3;
             acc2 = acc4;
@@ -208,5 +233,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             acc5 = Row();
             acc6 = Row();
         }
+    }
+    if never(params.height) {
+        dx[0] = stored(vec4f(0.0));
     }
 }

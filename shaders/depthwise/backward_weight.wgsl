@@ -91,6 +91,27 @@ fn store(taps: ptr<function, Taps>, up: u32, part: u32, quad: u32) {
     }
 }
 
+// Fetches the lines of a step.
+fn look_ahead(item: u32, step: i32, image: u32) {
+    let quad = item % params.quads;
+    let stretch = item / params.quads;
+    let segments = (params.out_width + SEGMENT - 1u) / SEGMENT;
+    let first_q = stretch % segments * SEGMENT;
+    let next = stretch / segments * params.rows + u32(step);
+    let window = (KERNEL + STRIDE - 1u) / STRIDE;
+    let h = (next + 1u - window) * STRIDE + KERNEL / 2u + 1u - STRIDE;
+    let from_dz = (image * params.out_height + next) * params.out_width + first_q;
+    for (var s = 0u; s < SEGMENT; s++) {
+        fetch(dz[(from_dz + s) * params.quads + quad]);
+    }
+    for (var row = 0u; row < STRIDE; row++) {
+        let from_x = (image * params.height + h + row) * params.width + first_q * STRIDE;
+        for (var i = 0u; i < SEGMENT * STRIDE; i++) {
+            fetch(x[(from_x + i) * params.quads + quad]);
+        }
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let item = group.x * LANES + lane.x;
@@ -121,7 +142,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         let border = (KERNEL - widths[params.kernel_row + image]) / 2u;
         // A loop of no turns, since a branch alone does not skip work on every adapter.
         let last = select(0u, stretches, quad < quads(kept));
-        for (var stretch = strip; stretch < last; stretch += params.strips) {
+        for (var turn = 0u; strip + turn * params.strips < last; turn++) {
+            let stretch = strip + turn * params.strips;
             let first_q = stretch % segments * SEGMENT;
             let first_p = i32(stretch / segments * params.rows);
             let last_p = min(first_p + i32(params.rows), i32(params.out_height));
@@ -134,7 +156,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             var row4: Row;
             var row5: Row;
             var row6: Row;
-            for (var p = first_p - window + 1; p < end; p++) {
+            for (var step = 0; step < end - first_p + window - 1; step++) {
+                look_ahead(leader(group.x, 0u) + turn * params.strips * params.quads, step, image);
+                look_ahead(leader(group.x, 1u) + turn * params.strips * params.quads, step, image);
+                let p = first_p - window + 1 + step;
                 row0 = row1;
                 row1 = row2;
                 row2 = row3;
@@ -222,5 +247,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     if KERNEL > 5u {
         store(&taps5, 5u, part, quad);
         store(&taps6, 6u, part, quad);
+    }
+    if never(params.images) {
+        dw[0] = vec4f(0.0);
     }
 }

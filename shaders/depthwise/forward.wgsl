@@ -89,6 +89,38 @@ fn add(acc: ptr<function, Row>, span: ptr<function, Span>, taps: ptr<function, T
     }
 }
 
+struct Strip {
+    quad: u32,
+    first_q: u32,
+    first_p: i32,
+}
+
+fn strip_of(item: u32, kept_quads: u32, segments: u32) -> Strip {
+    let strip = item / kept_quads;
+    return Strip(item % kept_quads, strip % segments * SEGMENT, i32(strip / segments * params.rows));
+}
+
+// The first row whose window holds an input row and one of the strip's.
+fn start_of(strip: Strip) -> i32 {
+    return max(strip.first_p - i32((KERNEL + STRIDE - 1u) / STRIDE) + 1, -i32(KERNEL / 2u) / i32(STRIDE));
+}
+
+// Fetches the lines of a step.
+fn look_ahead(lead: Strip, step: i32, image: u32) {
+    let p = u32(start_of(lead) + step);
+    let h = p * STRIDE + KERNEL / 2u + 1u - STRIDE;
+    for (var row = 0u; row < STRIDE; row++) {
+        let at = (image * params.height + h + row) * params.width + lead.first_q * STRIDE;
+        for (var i = 0u; i < SEGMENT * STRIDE; i++) {
+            fetch(x[(at + i) * params.quads + lead.quad]);
+        }
+    }
+    let at = (image * params.out_height + p) * params.out_width + lead.first_q;
+    for (var s = 0u; s < SEGMENT; s++) {
+        fetch(y[(at + s) * params.quads + lead.quad]);
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let image = group.z;
@@ -104,10 +136,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     if item >= items {
         return;
     }
-    let quad = item % kept_quads;
-    let strip = item / kept_quads;
-    let first_q = strip % segments * SEGMENT;
-    let first_p = i32(strip / segments * params.rows);
+    let strip = strip_of(item, kept_quads, segments);
+    let quad = strip.quad;
+    let first_q = strip.first_q;
+    let first_p = strip.first_p;
     let last_p = min(first_p + i32(params.rows), i32(params.out_height));
     let border = (KERNEL - widths[params.kernel_row + image]) / 2u;
     let pad = i32(KERNEL / 2u);
@@ -142,11 +174,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var acc4: Row;
     var acc5: Row;
     var acc6: Row;
-    let window = i32((KERNEL + STRIDE - 1u) / STRIDE);
-    // The first row whose window holds an input row and one of the strip's.
-    let start = max(first_p - window + 1, -pad / i32(STRIDE));
+    let start = start_of(strip);
+    let lead0 = strip_of(leader(group.x, 0u), kept_quads, segments);
+    let lead1 = strip_of(leader(group.x, 1u), kept_quads, segments);
     // Steps that all lanes count alike: Mesa 26.1's lavapipe then aligns what it spills, and takes a fifth less.
     for (var step = 0; step < last_p - start; step++) {
+        look_ahead(lead0, step, image);
+        look_ahead(lead1, step, image);
         let p = start + step;
         // The lowest input row that output row p needs; where the stride is 2, the one above comes with it.
         let h = p * i32(STRIDE) + pad;
@@ -215,5 +249,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         acc4 = acc5;
         acc5 = acc6;
         acc6 = Row();
+    }
+    if never(params.height) {
+        y[0] = stored(vec4f(0.0));
     }
 }

@@ -19,6 +19,13 @@ struct Params {
 @group(0) @binding(3) var<storage, read> x: array<Stored>;
 @group(0) @binding(4) var<storage, read_write> dgate: array<vec4f>;
 
+// Fetches the lines of a pixel.
+fn look_ahead(item: u32, p: u32) {
+    let at = (item / params.quads * params.pixels + p) * params.quads + item % params.quads;
+    fetch(dy[at]);
+    fetch(x[at]);
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let item = item_of(group.x, lane.x);
@@ -30,11 +37,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var sum = vec4f(0.0);
     let pixels = select(0u, params.pixels, present && quad < quads(kept));
     for (var p = slice; p < pixels; p += SLICES) {
+        look_ahead(leader(group.x, 0u), p);
+        look_ahead(leader(group.x, 1u), p);
         let at = (image * params.pixels + p) * params.quads + quad;
         sum = fma(loaded(dy[at]), loaded(x[at]), sum);
     }
     sum = over_slices(sum, lane.x);
     if slice == 0u && present {
         dgate[item] = keep(sum, quad, kept);
+    }
+    if never(params.pixels) {
+        dgate[0] = vec4f(0.0);
     }
 }

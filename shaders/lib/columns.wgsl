@@ -12,3 +12,22 @@ alias Held = array<vec4f, MOST_QUADS>;
 fn columns_of(quads: u32) -> u32 {
     return (quads + QUADS - 1u) / QUADS;
 }
+
+// What an invocation owns of an image: pixels from `first` up to `last`, and every `columns`th quad from `column` on.
+struct Stretch {
+    column: u32,
+    first: u32,
+    last: u32,
+}
+
+// A stretch of `length` pixels.
+fn stretch_of(item: u32, columns: u32, length: u32, pixels: u32) -> Stretch {
+    let first = item / columns * length;
+    return Stretch(item % columns, first, min(first + length, pixels));
+}
+
+// One of `chunks` shares of an image's rows.
+fn chunk_of(item: u32, columns: u32, chunks: u32, height: u32, width: u32) -> Stretch {
+    let chunk = item / columns;
+    return Stretch(item % columns, chunk * height / chunks * width, (chunk + 1u) * height / chunks * width);
+}

@@ -16,3 +16,11 @@ fn stored(value: vec4f) -> Stored {
     let halves = (rounded | (bits & vec4u(0x80000000u))) >> vec4u(16u);
     return pair(vec2u(halves.x | (halves.y << 16u), halves.z | (halves.w << 16u)));
 }
+
+// Lines of memory, 64 bytes each, that eight neighbours lie in.
+const LINES: u32 = 1u;
+
+// One word of a value.
+fn word(stored: Stored) -> u32 {
+    return pair_words(stored).x;
+}

@@ -9,3 +9,11 @@ fn loaded(stored: Stored) -> vec4f {
 fn stored(value: vec4f) -> Stored {
     return quad(value);
 }
+
+// Lines of memory, 64 bytes each, that eight neighbours lie in.
+const LINES: u32 = 2u;
+
+// One word of a value.
+fn word(stored: Stored) -> u32 {
+    return quad_word(stored);
+}

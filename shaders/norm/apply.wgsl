@@ -36,20 +36,33 @@ struct Params {
 @group(0) @binding(5) var<storage, read> source: array<Stored>;
 @group(0) @binding(6) var<storage, read_write> y: array<Stored>;
 
+// Fetches the lines of a pixel.
+fn look_ahead(lead: Stretch, pixel: u32, columns: u32) {
+    let at = pixel + lead.first;
+    for (var k = 0u; k < QUADS; k++) {
+        let quad = lead.column + k * columns;
+        fetch(z[at * params.filter_quads + quad]);
+        fetch(y[at * params.out_quads + quad]);
+        if SHORTCUT != NO_SHORTCUT {
+            fetch(source[at * params.source_quads + quad]);
+        }
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let image = group.z;
     let kept = min(widths[params.kept_row + image], params.filters);
     let bypass = select(0u, widths[params.bypass_row + image], SHORTCUT != NO_SHORTCUT);
     let written = select(quads(max(kept, bypass)), params.out_quads, FILL != 0u);
-    let item = group.x * LANES + lane.x;
     let columns = columns_of(written);
-    if columns == 0u || item / columns * PIXELS >= params.pixels {
+    let own = stretch_of(group.x * LANES + lane.x, columns, PIXELS, params.pixels);
+    if columns == 0u || own.first >= own.last {
         return;
     }
-    let column = item % columns;
-    let first = item / columns * PIXELS;
-    let last = min(first + PIXELS, params.pixels);
+    let column = own.column;
+    let lead0 = stretch_of(leader(group.x, 0u), columns, PIXELS, params.pixels);
+    let lead1 = stretch_of(leader(group.x, 1u), columns, PIXELS, params.pixels);
 
     var mean: Held;
     var scale: Held;
@@ -65,10 +78,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         }
         shift[k] = affine[select(own, params.filter_quads + own, NORMALISE != 0u)];
     }
-    var from_z = (image * params.pixels + first) * params.filter_quads;
-    var from_source = (image * params.pixels + first) * params.source_quads;
-    var to = (image * params.pixels + first) * params.out_quads;
-    for (var pixel = first; pixel < last; pixel++) {
+    for (var step = 0u; step < own.last - own.first; step++) {
+        let pixel = image * params.pixels + step;
+        look_ahead(lead0, pixel, columns);
+        look_ahead(lead1, pixel, columns);
+        let from_z = (pixel + own.first) * params.filter_quads;
+        let from_source = (pixel + own.first) * params.source_quads;
+        let to = (pixel + own.first) * params.out_quads;
         for (var k = 0u; k < QUADS; k++) {
             let quad = column + k * columns;
             if quad < written {
@@ -83,8 +99,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 y[to + quad] = stored(v);
             }
         }
-        from_z += params.filter_quads;
-        from_source += params.source_quads;
-        to += params.out_quads;
+    }
+    if never(params.pixels) {
+        y[0] = stored(vec4f(0.0));
     }
 }

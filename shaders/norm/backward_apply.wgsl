@@ -31,19 +31,30 @@ struct Params {
 @group(0) @binding(6) var<storage, read> gradient: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> dz: array<Stored>;
 
+// Fetches the lines of a pixel.
+fn look_ahead(lead: Stretch, pixel: u32, columns: u32) {
+    let at = (pixel + lead.first) * params.filter_quads + lead.column;
+    let from_dy = (pixel + lead.first) * params.out_quads + lead.column;
+    for (var k = 0u; k < QUADS; k++) {
+        fetch(z[at + k * columns]);
+        fetch(dy[from_dy + k * columns]);
+        fetch(dz[at + k * columns]);
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let image = group.z;
     let kept = min(widths[params.kept_row + image], params.filters);
     let written = select(quads(kept), params.filter_quads, FILL != 0u);
-    let item = group.x * LANES + lane.x;
     let columns = columns_of(written);
-    if columns == 0u || item / columns * PIXELS >= params.pixels {
+    let own = stretch_of(group.x * LANES + lane.x, columns, PIXELS, params.pixels);
+    if columns == 0u || own.first >= own.last {
         return;
     }
-    let column = item % columns;
-    let first = item / columns * PIXELS;
-    let last = min(first + PIXELS, params.pixels);
+    let column = own.column;
+    let lead0 = stretch_of(leader(group.x, 0u), columns, PIXELS, params.pixels);
+    let lead1 = stretch_of(leader(group.x, 1u), columns, PIXELS, params.pixels);
     var n: array<Normalised, MOST_QUADS>;
     var factor: Held;
     var product: Held;
@@ -61,9 +72,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             sum[k] = gradient[params.filter_quads + quad] / count;
         }
     }
-    var at = (image * params.pixels + first) * params.filter_quads;
-    var from_dy = (image * params.pixels + first) * params.out_quads;
-    for (var pixel = first; pixel < last; pixel++) {
+    for (var step = 0u; step < own.last - own.first; step++) {
+        let pixel = image * params.pixels + step;
+        look_ahead(lead0, pixel, columns);
+        look_ahead(lead1, pixel, columns);
+        let at = (pixel + own.first) * params.filter_quads;
+        let from_dy = (pixel + own.first) * params.out_quads;
         for (var k = 0u; k < QUADS; k++) {
             let quad = column + k * columns;
             if quad < written {
@@ -74,7 +88,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 dz[at + quad] = stored(keep(g, quad, kept));
             }
         }
-        at += params.filter_quads;
-        from_dy += params.out_quads;
+    }
+    if never(params.pixels) {
+        dz[0] = stored(vec4f(0.0));
     }
 }

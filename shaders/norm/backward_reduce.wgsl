@@ -30,6 +30,16 @@ struct Params {
 @group(0) @binding(5) var<storage, read> affine: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> partial: array<vec4f>;
 
+// Fetches the lines of a pixel.
+fn look_ahead(lead: Stretch, pixel: u32, columns: u32) {
+    let at = (pixel + lead.first) * params.filter_quads + lead.column;
+    let from_dy = (pixel + lead.first) * params.out_quads + lead.column;
+    for (var k = 0u; k < QUADS; k++) {
+        fetch(z[at + k * columns]);
+        fetch(dy[from_dy + k * columns]);
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let image = group.z;
@@ -40,10 +50,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     if item >= columns * params.chunks {
         return;
     }
-    let column = item % columns;
     let chunk = item / columns;
-    let first = chunk * params.height / params.chunks * params.width;
-    let last = (chunk + 1u) * params.height / params.chunks * params.width;
+    let own = chunk_of(item, columns, params.chunks, params.height, params.width);
+    let column = own.column;
+    let lead0 = chunk_of(leader(group.x, 0u), columns, params.chunks, params.height, params.width);
+    let lead1 = chunk_of(leader(group.x, 1u), columns, params.chunks, params.height, params.width);
     var quad: array<u32, MOST_QUADS>;
     var n: array<Normalised, MOST_QUADS>;
     var sum: Held;
@@ -54,10 +65,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         sum[k] = vec4f(0.0);
         product[k] = vec4f(0.0);
     }
-    let start = image * params.height * params.width + first;
-    var from_z = start * params.filter_quads;
-    var from_dy = start * params.out_quads;
-    for (var pixel = first; pixel < last; pixel++) {
+    for (var step = 0u; step < own.last - own.first; step++) {
+        let pixel = image * params.height * params.width + step;
+        look_ahead(lead0, pixel, columns);
+        look_ahead(lead1, pixel, columns);
+        let from_z = (pixel + own.first) * params.filter_quads;
+        let from_dy = (pixel + own.first) * params.out_quads;
         for (var k = 0u; k < QUADS; k++) {
             let normal = (loaded(z[from_z + quad[k]]) - n[k].mean) * n[k].inverse_deviation;
             let slope = activate_gradient(ACTIVATION, fma(normal, n[k].scale, n[k].shift));
@@ -65,8 +78,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             sum[k] += g;
             product[k] = fma(g, normal, product[k]);
         }
-        from_z += params.filter_quads;
-        from_dy += params.out_quads;
     }
     for (var k = 0u; k < QUADS; k++) {
         let at = (image * params.chunks + chunk) * 2u * params.filter_quads + quad[k];
@@ -74,5 +85,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             partial[at] = keep(sum[k], quad[k], kept);
             partial[at + params.filter_quads] = keep(product[k], quad[k], kept);
         }
+    }
+    if never(params.height) {
+        partial[0] = vec4f(0.0);
     }
 }

@@ -17,31 +17,45 @@ struct Params {
 @group(0) @binding(2) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> dx: array<Stored>;
 
+// Fetches the lines of a pixel.
+fn look_ahead(lead: Stretch, pixel: u32, columns: u32) {
+    let at = (pixel + lead.first) * params.quads + lead.column;
+    for (var k = 0u; k < QUADS; k++) {
+        fetch(dx[at + k * columns]);
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let image = group.z;
     let kept = min(widths[params.kept_row + image], params.channels);
     let written = quads(kept);
-    let item = group.x * LANES + lane.x;
     let columns = columns_of(written);
-    if columns == 0u || item / columns * PIXELS >= params.pixels {
+    let own = stretch_of(group.x * LANES + lane.x, columns, PIXELS, params.pixels);
+    if columns == 0u || own.first >= own.last {
         return;
     }
-    let column = item % columns;
-    let first = item / columns * PIXELS;
-    let last = min(first + PIXELS, params.pixels);
+    let column = own.column;
+    let lead0 = stretch_of(leader(group.x, 0u), columns, PIXELS, params.pixels);
+    let lead1 = stretch_of(leader(group.x, 1u), columns, PIXELS, params.pixels);
     var value: Held;
     for (var k = 0u; k < QUADS; k++) {
         let quad = column + k * columns;
         value[k] = keep(dy[image * params.quads + min(quad, written - 1u)] / f32(params.pixels), quad, kept);
     }
-    for (var p = first; p < last; p++) {
-        let at = (image * params.pixels + p) * params.quads;
+    for (var step = 0u; step < own.last - own.first; step++) {
+        let pixel = image * params.pixels + step;
+        look_ahead(lead0, pixel, columns);
+        look_ahead(lead1, pixel, columns);
+        let at = (pixel + own.first) * params.quads;
         for (var k = 0u; k < QUADS; k++) {
             let quad = column + k * columns;
             if quad < written {
                 dx[at + quad] = stored(value[k]);
             }
         }
+    }
+    if never(params.pixels) {
+        dx[0] = stored(vec4f(0.0));
     }
 }

@@ -13,12 +13,23 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<Stored>;
 @group(0) @binding(2) var<storage, read_write> y: array<Stored>;
 
+// Fetches the lines of an item.
+fn look_ahead(item: u32) {
+    fetch(x[item]);
+    fetch(y[item]);
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     for (var k = 0u; k < QUADS; k++) {
         let item = (group.x * QUADS + k) * LANES + lane.x;
+        look_ahead(leader(group.x * QUADS + k, 0u));
+        look_ahead(leader(group.x * QUADS + k, 1u));
         if item < params.quads {
             y[item] = x[item];
         }
+    }
+    if never(params.quads) {
+        y[0] = x[0];
     }
 }

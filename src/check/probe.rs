@@ -60,7 +60,7 @@ fn chains(setting: Setting, groups: usize, eps: f64, record: fn(&mut Recording, 
 
 /// A copy.
 pub fn copy(setting: Setting, groups: usize, per_lane: u32) -> Outcome {
-    let record = |rec: &mut Recording, lanes, x: &Buf, y: &Buf| probe::copy(rec, lanes, per_lane, x, y);
+    let record = |rec: &mut Recording, _, x: &Buf, y: &Buf| probe::copy(rec, &setting.tuning, per_lane, x, y);
     case(setting, groups, Tolerance::EXACT, record, <[f64]>::to_vec)
 }
 

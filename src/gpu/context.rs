@@ -52,6 +52,12 @@ impl Adapter {
         }
     }
 
+    /// The release of Mesa that its driver is of, if it is.
+    pub fn mesa(&self) -> Option<u32> {
+        let (_, version) = self.driver.split_once("Mesa ")?;
+        version.split('.').next()?.parse().ok()
+    }
+
     /// Whether it is a processor that plays a GPU.
     pub fn is_software(&self) -> bool {
         self.kind == "software"

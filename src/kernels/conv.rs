@@ -15,7 +15,7 @@ pub static BACKWARD_DATA: Kernel = kernel!(maps "conv/backward_data", "quad", "s
 /// `shaders/conv/transpose.wgsl`.
 pub static TRANSPOSE: Kernel = kernel!("conv/transpose", "tensors", "quad");
 /// `shaders/conv/backward_weight.wgsl`.
-pub static BACKWARD_WEIGHT: Kernel = kernel!(maps "conv/backward_weight", "quad", "slices", "over_slices");
+pub static BACKWARD_WEIGHT: Kernel = kernel!(maps "conv/backward_weight", "quad", "ahead", "slices", "over_slices");
 
 /// What the three passes of a convolution share.
 #[derive(Clone, Copy, Debug)]
@@ -354,7 +354,13 @@ pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths
     rec.push(Launch {
         kernel: &BACKWARD_WEIGHT,
         label: String::new(),
-        overrides: vec![("LANES", tuning.lanes), ("SLICES", slices), ("QUADS", quads), ("KERNEL", conv.kernel)],
+        overrides: vec![
+            ("LANES", tuning.lanes),
+            ("SLICES", slices),
+            ("QUADS", quads),
+            ("KERNEL", conv.kernel),
+            tuning.ahead(),
+        ],
         params: bytes_of(&params).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),

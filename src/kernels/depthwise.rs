@@ -5,11 +5,11 @@ use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/depthwise/forward.wgsl`.
-pub static FORWARD: Kernel = kernel!(maps "depthwise/forward", "quad", "activation");
+pub static FORWARD: Kernel = kernel!(maps "depthwise/forward", "quad", "ahead", "activation");
 /// `shaders/depthwise/backward_data.wgsl`.
-pub static BACKWARD_DATA: Kernel = kernel!(maps "depthwise/backward_data", "quad");
+pub static BACKWARD_DATA: Kernel = kernel!(maps "depthwise/backward_data", "quad", "ahead");
 /// `shaders/depthwise/backward_weight.wgsl`.
-pub static BACKWARD_WEIGHT: Kernel = kernel!(maps "depthwise/backward_weight", "quad");
+pub static BACKWARD_WEIGHT: Kernel = kernel!(maps "depthwise/backward_weight", "quad", "ahead");
 
 /// What the three passes of a depthwise convolution share.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +112,7 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise, widt
         label: String::new(),
         overrides: vec![
             ("LANES", tuning.lanes),
+            tuning.ahead(),
             ("SEGMENT", segment),
             ("KERNEL", depthwise.kernel),
             ("STRIDE", depthwise.stride),
@@ -157,6 +158,7 @@ pub fn backward_data(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise
         label: String::new(),
         overrides: vec![
             ("LANES", tuning.lanes),
+            tuning.ahead(),
             ("SEGMENT", segment),
             ("KERNEL", depthwise.kernel),
             ("STRIDE", depthwise.stride),
@@ -250,6 +252,7 @@ pub fn backward_weight(
         label: String::new(),
         overrides: vec![
             ("LANES", tuning.lanes),
+            tuning.ahead(),
             ("SEGMENT", segment),
             ("KERNEL", depthwise.kernel),
             ("STRIDE", depthwise.stride),

@@ -6,11 +6,11 @@ use crate::gpu::{Kernel, Launch, Recording, Work};
 use bytemuck::bytes_of;
 
 /// `shaders/excite/forward.wgsl`.
-pub static FORWARD: Kernel = kernel!(maps "excite/forward", "quad", "columns");
+pub static FORWARD: Kernel = kernel!(maps "excite/forward", "quad", "columns", "ahead");
 /// `shaders/excite/backward_gate.wgsl`.
-pub static BACKWARD_GATE: Kernel = kernel!(maps "excite/backward_gate", "quad", "slices", "over_slices");
+pub static BACKWARD_GATE: Kernel = kernel!(maps "excite/backward_gate", "quad", "ahead", "slices", "over_slices");
 /// `shaders/excite/backward.wgsl`.
-pub static BACKWARD: Kernel = kernel!(maps "excite/backward", "quad", "columns");
+pub static BACKWARD: Kernel = kernel!(maps "excite/backward", "quad", "columns", "ahead");
 
 /// Operands of `forward`.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,7 @@ pub fn backward_gate(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept
     rec.push(Launch {
         kernel: &BACKWARD_GATE,
         label: String::new(),
-        overrides: vec![("LANES", lanes), ("SLICES", slices)],
+        overrides: vec![("LANES", lanes), ("SLICES", slices), tuning.ahead()],
         params: bytes_of(&WholeParams::new(widths, kept, io.x)).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),

@@ -239,7 +239,7 @@ impl Elementwise {
     }
 
     /// The overrides that say so.
-    fn overrides(&self, tuning: &Tuning) -> [(&'static str, u32); 3] {
-        [("LANES", tuning.lanes), ("PIXELS", self.pixels), ("QUADS", self.quads)]
+    fn overrides(&self, tuning: &Tuning) -> [(&'static str, u32); 4] {
+        [("LANES", tuning.lanes), ("PIXELS", self.pixels), ("QUADS", self.quads), tuning.ahead()]
     }
 }

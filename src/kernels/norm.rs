@@ -6,18 +6,19 @@ use crate::space::Activation;
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/norm/statistics.wgsl`.
-pub static STATISTICS: Kernel = kernel!(maps "norm/statistics", "quad", "columns");
+pub static STATISTICS: Kernel = kernel!(maps "norm/statistics", "quad", "columns", "ahead");
 /// `shaders/norm/moments.wgsl`.
 pub static MOMENTS: Kernel = kernel!("norm/moments", "quad", "control", "slices");
 /// `shaders/norm/apply.wgsl`.
-pub static APPLY: Kernel = kernel!(maps "norm/apply", "quad", "columns", "activation", "shortcut");
+pub static APPLY: Kernel = kernel!(maps "norm/apply", "quad", "columns", "ahead", "activation", "shortcut");
 /// `shaders/norm/backward_reduce.wgsl`.
 pub static BACKWARD_REDUCE: Kernel =
-    kernel!(maps "norm/backward_reduce", "quad", "columns", "activation", "normalised");
+    kernel!(maps "norm/backward_reduce", "quad", "columns", "ahead", "activation", "normalised");
 /// `shaders/norm/backward_affine.wgsl`.
 pub static BACKWARD_AFFINE: Kernel = kernel!("norm/backward_affine", "quad", "slices", "over_slices");
 /// `shaders/norm/backward_apply.wgsl`.
-pub static BACKWARD_APPLY: Kernel = kernel!(maps "norm/backward_apply", "quad", "columns", "activation", "normalised");
+pub static BACKWARD_APPLY: Kernel =
+    kernel!(maps "norm/backward_apply", "quad", "columns", "ahead", "activation", "normalised");
 
 /// Added to a variance before its root, PyTorch's default.
 pub const EPSILON: f32 = 1e-5;
@@ -130,7 +131,7 @@ pub fn statistics(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Wi
     rec.push(Launch {
         kernel: &STATISTICS,
         label: String::new(),
-        overrides: vec![("LANES", tuning.lanes), ("QUADS", tuning.held_quads(io.z.quads()))],
+        overrides: vec![("LANES", tuning.lanes), ("QUADS", tuning.held_quads(io.z.quads())), tuning.ahead()],
         params: bytes_of(&params).to_vec(),
         bindings: vec![("widths", widths.buf.clone()), ("z", io.z.buf.clone()), ("partial", io.partial.clone())],
         groups: reduction_groups(tuning, io.z, chunks),
@@ -327,6 +328,7 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widt
         overrides: vec![
             ("LANES", tuning.lanes),
             ("QUADS", tuning.held_quads(io.z.quads())),
+            tuning.ahead(),
             ("NORMALISE", normalise),
             ("ACTIVATION", activation),
         ],

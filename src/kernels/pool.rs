@@ -5,9 +5,9 @@ use crate::gpu::{Kernel, Launch, Recording, Work};
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/pool/forward.wgsl`.
-pub static FORWARD: Kernel = kernel!(maps "pool/forward", "quad", "slices", "over_slices");
+pub static FORWARD: Kernel = kernel!(maps "pool/forward", "quad", "ahead", "slices", "over_slices");
 /// `shaders/pool/backward.wgsl`.
-pub static BACKWARD: Kernel = kernel!(maps "pool/backward", "quad", "columns");
+pub static BACKWARD: Kernel = kernel!(maps "pool/backward", "quad", "columns", "ahead");
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -47,7 +47,7 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: RowI
     rec.push(Launch {
         kernel: &FORWARD,
         label: String::new(),
-        overrides: vec![("LANES", lanes), ("SLICES", slices)],
+        overrides: vec![("LANES", lanes), ("SLICES", slices), tuning.ahead()],
         params: bytes_of(&WholeParams::new(widths, kept, x)).to_vec(),
         bindings: vec![("widths", widths.buf.clone()), ("x", x.buf.clone()), ("y", y.buf.clone())],
         groups: [(x.images * x.quads()).div_ceil(lanes / slices), 1, 1],

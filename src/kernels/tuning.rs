@@ -8,6 +8,10 @@ const MOST_QUADS: u32 = 4;
 /// Pixels that an invocation of a dense convolution owns at most, as many as `lib/tile.wgsl` has accumulators for.
 pub(super) const MOST_PIXELS: u32 = 8;
 
+/// Release of Mesa whose lavapipe makes one load of an address that lanes share; Debian 12's, 22.3, makes one a lane.
+/// Those between were not measured.
+const LOADS_SHARED_ADDRESSES_ONCE: u32 = 26;
+
 /// Strategy of every kernel, never its meaning: any value gives the same result up to rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tuning {
@@ -35,6 +39,9 @@ pub struct Tuning {
     pub weight_groups: u32,
     /// Lanes of a workgroup that share a sum, at most: a power of two. With one there are no barriers.
     pub slices: u32,
+    /// Whether workgroups load lines of maps one by one before their lanes use them (`shaders/lib/ahead.wgsl`).
+    #[serde(default)]
+    pub ahead: bool,
 }
 
 impl Tuning {
@@ -53,6 +60,7 @@ impl Tuning {
         reduction: 256,
         weight_groups: 24,
         slices: 1,
+        ahead: false,
     };
 
     /// For GPUs, which want many workgroups, neighbours that read neighbours and few registers; measured on an H200.
@@ -69,6 +77,7 @@ impl Tuning {
         reduction: 1 << 17,
         weight_groups: 2048,
         slices: 256,
+        ahead: false,
     };
 
     /// Whether kernels can be run with these values: they may come from a file.
@@ -102,6 +111,32 @@ impl Tuning {
 
     /// Good values for an adapter.
     pub fn for_adapter(adapter: &Adapter) -> Self {
-        if adapter.is_software() { Self::SOFTWARE } else { Self::GPU }
+        match adapter.mesa() {
+            _ if !adapter.is_software() => Self::GPU,
+            version => Self { ahead: version >= Some(LOADS_SHARED_ADDRESSES_ONCE), ..Self::SOFTWARE },
+        }
+    }
+
+    /// The override of `shaders/lib/ahead.wgsl`.
+    pub(super) fn ahead(&self) -> (&'static str, u32) {
+        ("AHEAD", u32::from(self.ahead))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_fetched_on_drivers_that_load_shared_addresses_once() {
+        let fetches = |kind: &str, driver: &str| {
+            let [name, backend] = ["a device", "vulkan"].map(String::from);
+            let adapter = Adapter { name, driver: driver.into(), backend, kind: kind.into(), pci: (0, 0) };
+            Tuning::for_adapter(&adapter).ahead
+        };
+        assert!(fetches("software", "llvmpipe Mesa 26.1.6-1~bpo13+1 (LLVM 19.1.7)"));
+        assert!(!fetches("software", "llvmpipe Mesa 22.3.6 (LLVM 15.0.6)"));
+        assert!(!fetches("software", "SwiftShader driver"));
+        assert!(!fetches("discrete", "radv Mesa 26.1.6"));
     }
 }

@@ -104,12 +104,12 @@ pub fn device(gpu: &Gpu, tuning: &Tuning) -> Result<Device, GpuError> {
     probe::exchange(&mut rec, lanes, PROBE_ROUNDS / 8, &x, &y);
     let workgroup = probes.rate(rec, |work| work.bytes)?;
     let mut rec = Recording::new();
-    probe::copy(&mut rec, lanes, tuning.pixels, &large_x, &large_y);
+    probe::copy(&mut rec, tuning, tuning.pixels, &large_x, &large_y);
     let copy = probes.rate(rec, |work| work.bytes)?;
     let mut rec = Recording::new();
     let one = x.range(0, u64::from(lanes.max(16)) * 16, "x");
     let other = y.range(0, u64::from(lanes.max(16)) * 16, "y");
-    (0..LAUNCHES).for_each(|_| probe::copy(&mut rec, lanes, 1, &one, &other));
+    (0..LAUNCHES).for_each(|_| probe::copy(&mut rec, tuning, 1, &one, &other));
     let dispatch_us = probes.elapsed(&Program::new(gpu, rec)?)?.wall * 1e6 / f64::from(LAUNCHES);
     let copies = (0..ROUNDS).map(|_| gpu.copy_seconds(&large_x, &large_y, 4)).collect::<Result<Vec<_>, _>>()?;
     let buffer_copy = (Spread::of(&copies).median - empty.wall).max(1e-9) / 4.0;

@@ -316,7 +316,7 @@ impl Recorder<'_> {
                 if self.gpu.runs(&probe::MULTIPLY_ADD_F16) {
                     probe::multiply_add_f16(&mut self.rec, lanes, 64, &x, &y);
                 }
-                probe::copy(&mut self.rec, lanes, self.tuning.pixels, &large_x, &large_y);
+                probe::copy(&mut self.rec, self.tuning, self.tuning.pixels, &large_x, &large_y);
                 probe::exchange(&mut self.rec, lanes, 8, &x, &y);
                 probe::sentinel(&mut self.rec, 1, &y);
                 Ok(())

@@ -1,6 +1,6 @@
 //! What of the tile sizes may be tried, and what it is tried on.
 
-use crate::kernels::{Tuning, conv, depthwise, excite, norm, pool, reduce};
+use crate::kernels::{Tuning, conv, depthwise, excite, norm, pool, probe, reduce};
 use crate::latency::Layer;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,8 @@ pub enum Knob {
     Reduction,
     /// Lanes of a workgroup that share a sum.
     Slices,
+    /// Whether workgroups fetch lines of maps before their lanes use them.
+    Ahead,
 }
 
 impl std::fmt::Display for Knob {
@@ -43,6 +45,7 @@ impl std::fmt::Display for Knob {
             Self::HeldKernel => "held-kernel",
             Self::Reduction => "reduction",
             Self::Slices => "slices",
+            Self::Ahead => "ahead",
         })
     }
 }
@@ -76,7 +79,7 @@ const POOL: Layer = Layer::Pool { size: 16, channels: 96 };
 
 impl Knob {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Lanes,
         Self::ConvTile,
         Self::QuadLanes,
@@ -87,6 +90,7 @@ impl Knob {
         Self::HeldKernel,
         Self::Reduction,
         Self::Slices,
+        Self::Ahead,
     ];
 
     /// Whether the kernel of this name runs otherwise with another value.
@@ -105,6 +109,8 @@ impl Knob {
             &excite::BACKWARD_GATE,
             &conv::BACKWARD_WEIGHT,
         ];
+        let fetching =
+            [&conv::BACKWARD_WEIGHT, &depthwise::BACKWARD_WEIGHT, &pool::FORWARD, &excite::BACKWARD_GATE, &probe::COPY];
         let is_of = |kernels: &[&crate::gpu::Kernel]| kernels.iter().any(|other| other.name == kernel);
         match self {
             Self::Lanes => true,
@@ -116,6 +122,7 @@ impl Knob {
             Self::HeldKernel => is_of(&strips),
             Self::Reduction => is_of(&reductions) || is_of(&strips),
             Self::Slices => is_of(&sums),
+            Self::Ahead => is_of(&elementwise) || is_of(&sums_of_maps) || is_of(&strips) || is_of(&fetching),
         }
     }
 
@@ -131,6 +138,7 @@ impl Knob {
             Self::HeldKernel => &[DEPTHWISE_3X3, DEPTHWISE_5X5],
             Self::Reduction => &[NORM, NORM_SMALL, DEPTHWISE_3X3, DEPTHWISE_5X5],
             Self::Slices => &[NORM, NORM_SMALL, EXCITE, POOL, CONV_1X1],
+            Self::Ahead => &[NORM, NORM_WIDE, EXCITE, DEPTHWISE_3X3, DEPTHWISE_5X5, CONV_1X1],
         }
     }
 
@@ -147,6 +155,7 @@ impl Knob {
             Self::HeldKernel => tuning.held_kernel.to_string(),
             Self::Reduction => tuning.reduction.to_string(),
             Self::Slices => tuning.slices.to_string(),
+            Self::Ahead => if tuning.ahead { "yes" } else { "no" }.into(),
         }
     }
 
@@ -174,6 +183,7 @@ impl Knob {
             Self::HeldKernel => [1, 3, 5, 7].map(|kernel| with(&|t| t.held_kernel = kernel)).into(),
             Self::Reduction => around(now.reduction).map(|parts| with(&|t| t.reduction = parts)).collect(),
             Self::Slices => [1, 16, 64, 256].map(|slices| with(&|t| t.slices = slices)).into(),
+            Self::Ahead => vec![with(&|t| t.ahead = !t.ahead)],
         };
         // A workgroup of fewer lanes than eight leaves vector units idle everywhere.
         let is_sensible =
@@ -193,7 +203,7 @@ mod tests {
     fn candidates_change_their_own_knob_only() {
         for knob in Knob::ALL {
             let candidates = knob.candidates(&USUAL);
-            assert!(candidates.len() >= 2, "{knob}");
+            assert!(!candidates.is_empty(), "{knob}");
             for candidate in &candidates {
                 assert!(candidate.is_usable() && knob.value(candidate) != knob.value(&USUAL), "{knob} {candidate:?}");
                 for other in Knob::ALL.into_iter().filter(|other| *other != knob) {

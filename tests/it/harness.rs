@@ -45,6 +45,7 @@ pub(crate) fn settings() -> Vec<(String, Setting<'static>)> {
         reduction: 1000,
         weight_groups: 50,
         slices: 4,
+        ahead: true,
     };
     let wide = Tuning {
         lanes: 16,
@@ -59,6 +60,7 @@ pub(crate) fn settings() -> Vec<(String, Setting<'static>)> {
         reduction: 7,
         weight_groups: 3,
         slices: 256,
+        ahead: true,
     };
     // Software adapters read maps by words of 64 bits where they have them, which WebGPU has not.
     assert_eq!(portable().words(), Words::Short);

@@ -134,7 +134,7 @@ fn bindings_are_used_and_fit_webgpus_limits() {
         for (handle, variable) in module.global_variables.iter() {
             let name = variable.name.as_deref().unwrap_or("?");
             assert!(!entry[handle].is_empty(), "{}: `{name}` is not used", kernel.name);
-            if variable.space == naga::AddressSpace::WorkGroup {
+            if matches!(variable.space, naga::AddressSpace::WorkGroup | naga::AddressSpace::Private) {
                 continue;
             }
             let writes = entry[handle].contains(GlobalUse::WRITE);
@@ -167,6 +167,7 @@ fn override_sets(module: &Module) -> [PipelineConstants; 2] {
         ("ACTIVATION", 2.0),
         ("SHORTCUT", 2.0),
         ("FILL", 1.0),
+        ("AHEAD", 1.0),
     ];
     let has = |name: &str| module.overrides.iter().any(|(_, o)| o.name.as_deref() == Some(name));
     let rich = rich.into_iter().filter(|(name, _)| has(name)).map(|(name, value)| (name.to_owned(), value));

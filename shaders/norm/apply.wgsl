@@ -68,15 +68,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var scale: Held;
     var shift: Held;
     for (var k = 0u; k < QUADS; k++) {
-        let own = min(column + k * columns, params.filter_quads - 1u);
+        let quad = min(column + k * columns, params.filter_quads - 1u);
         mean[k] = vec4f(0.0);
         scale[k] = vec4f(1.0);
         if NORMALISE != 0u {
-            let at = image / params.group_images * MOMENTS * params.filter_quads + own;
+            let at = image / params.group_images * MOMENTS * params.filter_quads + quad;
             mean[k] = moments[at];
-            scale[k] = affine[own] * inverseSqrt(moments[at + params.filter_quads] + params.epsilon);
+            scale[k] = affine[quad] * inverseSqrt(moments[at + params.filter_quads] + params.epsilon);
         }
-        shift[k] = affine[select(own, params.filter_quads + own, NORMALISE != 0u)];
+        shift[k] = affine[select(quad, params.filter_quads + quad, NORMALISE != 0u)];
     }
     for (var step = 0u; step < own.last - own.first; step++) {
         let pixel = image * params.pixels + step;

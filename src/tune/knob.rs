@@ -100,7 +100,7 @@ impl Knob {
         let strips = [&depthwise::FORWARD, &depthwise::BACKWARD_DATA];
         let elementwise = [&norm::APPLY, &norm::BACKWARD_APPLY, &excite::FORWARD, &excite::BACKWARD, &pool::BACKWARD];
         let sums_of_maps = [&norm::STATISTICS, &norm::BACKWARD_REDUCE];
-        let reductions = [&norm::STATISTICS, &norm::MOMENTS, &norm::BACKWARD_REDUCE, &norm::BACKWARD_AFFINE];
+        let sums_of_parts = [&norm::MOMENTS, &norm::BACKWARD_AFFINE];
         let sums = [
             &norm::MOMENTS,
             &norm::BACKWARD_AFFINE,
@@ -120,7 +120,7 @@ impl Knob {
             Self::Pixels => is_of(&elementwise) || is_of(&strips),
             Self::Quads => is_of(&elementwise) || is_of(&sums_of_maps),
             Self::HeldKernel => is_of(&strips),
-            Self::Reduction => is_of(&reductions) || is_of(&strips),
+            Self::Reduction => is_of(&sums_of_maps) || is_of(&sums_of_parts) || is_of(&strips),
             Self::Slices => is_of(&sums),
             Self::Ahead => is_of(&elementwise) || is_of(&sums_of_maps) || is_of(&strips) || is_of(&fetching),
         }

@@ -26,6 +26,7 @@ fn report(gpu: &Gpu) -> Report {
 /// The kernel with its own text changed.
 fn changed(kernel: &Kernel, change: impl Fn(&str) -> String) -> &'static Kernel {
     let parts = kernel.parts.iter().map(|part| -> &'static str { change(part).leak() }).collect::<Vec<_>>();
+    assert!(parts != kernel.parts, "{}: the change finds nothing to change", kernel.name);
     Box::leak(Box::new(Kernel { name: kernel.name, parts: parts.leak(), maps: kernel.maps }))
 }
 

@@ -154,9 +154,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             var c = 0u;
             for (; c + 4u <= params.out_width; c += 4u) {
                 if KERNEL == 1u && SLICES == 1u {
-                    let pixel = ((image * params.height + p * params.stride) * params.width + c * params.stride) * params.in_quads;
-                    look_ahead(pixel + lead0);
-                    look_ahead(pixel + lead1);
+                    let at_pixel = ((image * params.height + p * params.stride) * params.width + c * params.stride) * params.in_quads;
+                    look_ahead(at_pixel + lead0);
+                    look_ahead(at_pixel + lead1);
                 }
                 let v = mat4x4f(
                     load(at_row, c, kx, row_inside, quad),

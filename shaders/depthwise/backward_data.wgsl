@@ -95,32 +95,21 @@ fn add(acc: ptr<function, Row>, span: ptr<function, Span>, taps: ptr<function, T
     }
 }
 
-struct Strip {
-    quad: u32,
-    first_w: u32,
-    first_h: u32,
-}
-
-fn strip_of(item: u32, kept_quads: u32, segments: u32) -> Strip {
-    let strip = item / kept_quads;
-    return Strip(item % kept_quads, strip % segments * SEGMENT, strip / segments * params.rows);
-}
-
 // The first row of dz that reaches the strip.
 fn start_of(strip: Strip) -> u32 {
     let pad = KERNEL / 2u;
-    return min((max(strip.first_h, pad) - pad + STRIDE - 1u) / STRIDE, (strip.first_h + pad) / STRIDE);
+    return min((max(strip.first_row, pad) - pad + STRIDE - 1u) / STRIDE, (strip.first_row + pad) / STRIDE);
 }
 
 // Fetches the lines of a step.
 fn look_ahead(lead: Strip, step: u32, image: u32) {
     let p = start_of(lead) + step;
-    let from_dz = (image * params.out_height + p) * params.out_width + lead.first_w / STRIDE;
+    let from_dz = (image * params.out_height + p) * params.out_width + lead.column / STRIDE;
     for (var i = 0u; i < (SEGMENT + STRIDE - 1u) / STRIDE; i++) {
         fetch(dz[(from_dz + i) * params.quads + lead.quad]);
     }
     for (var row = 0u; row < STRIDE; row++) {
-        let at = (image * params.height + p * STRIDE - KERNEL / 2u + row) * params.width + lead.first_w;
+        let at = (image * params.height + p * STRIDE - KERNEL / 2u + row) * params.width + lead.column;
         for (var s = 0u; s < SEGMENT; s++) {
             fetch(dx[(at + s) * params.quads + lead.quad]);
         }
@@ -128,11 +117,11 @@ fn look_ahead(lead: Strip, step: u32, image: u32) {
 }
 
 fn store(acc: ptr<function, Row>, strip: Strip, image: u32, kept: u32, h: i32) {
-    if h >= i32(strip.first_h) && h < i32(min(strip.first_h + params.rows, params.height)) {
+    if h >= i32(strip.first_row) && h < i32(strip.last_row) {
         let at_row = (image * params.height + u32(h)) * params.width;
         for (var s = 0u; s < SEGMENT; s++) {
-            if strip.first_w + s < params.width {
-                dx[(at_row + strip.first_w + s) * params.quads + strip.quad] = stored(keep((*acc)[s], strip.quad, kept));
+            if strip.column + s < params.width {
+                dx[(at_row + strip.column + s) * params.quads + strip.quad] = stored(keep((*acc)[s], strip.quad, kept));
             }
         }
     }
@@ -154,9 +143,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         return;
     }
     let border = (KERNEL - widths[params.kernel_row + image]) / 2u;
-    let strip = strip_of(item, kept_quads, segments);
+    let strip = strip_of(item, kept_quads, segments, params.rows, params.height);
     let quad = strip.quad;
-    let last_h = min(strip.first_h + params.rows, params.height);
 
     var taps0: Taps;
     var taps1: Taps;
@@ -188,9 +176,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var acc6: Row;
     let pad = KERNEL / 2u;
     let first_p = start_of(strip);
-    let last_p = (last_h - 1u + pad) / STRIDE;
-    let lead0 = strip_of(leader(group.x, 0u), kept_quads, segments);
-    let lead1 = strip_of(leader(group.x, 1u), kept_quads, segments);
+    let last_p = (strip.last_row - 1u + pad) / STRIDE;
+    let lead0 = strip_of(leader(group.x, 0u), kept_quads, segments, params.rows, params.height);
+    let lead1 = strip_of(leader(group.x, 1u), kept_quads, segments, params.rows, params.height);
     // Counted as in the forward pass.
     for (var step = 0u; step <= last_p - first_p; step++) {
         look_ahead(lead0, step, image);
@@ -198,7 +186,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         let p = first_p + step;
         if p < params.out_height {
             var span: Span;
-            load_span(&span, (image * params.out_height + p) * params.out_width, strip.first_w, quad);
+            load_span(&span, (image * params.out_height + p) * params.out_width, strip.column, quad);
             add(&acc0, &span, &taps0, 0u, border, quad);
             if KERNEL > 1u {
                 add(&acc1, &span, &taps1, 1u, border, quad);

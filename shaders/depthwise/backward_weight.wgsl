@@ -92,22 +92,18 @@ fn store(taps: ptr<function, Taps>, up: u32, part: u32, quad: u32) {
 }
 
 // Fetches the lines of a step.
-fn look_ahead(item: u32, step: i32, image: u32) {
-    let quad = item % params.quads;
-    let stretch = item / params.quads;
-    let segments = (params.out_width + SEGMENT - 1u) / SEGMENT;
-    let first_q = stretch % segments * SEGMENT;
-    let next = stretch / segments * params.rows + u32(step);
+fn look_ahead(lead: Strip, step: i32, image: u32) {
+    let next = lead.first_row + u32(step);
     let window = (KERNEL + STRIDE - 1u) / STRIDE;
     let h = (next + 1u - window) * STRIDE + KERNEL / 2u + 1u - STRIDE;
-    let from_dz = (image * params.out_height + next) * params.out_width + first_q;
+    let from_dz = (image * params.out_height + next) * params.out_width + lead.column;
     for (var s = 0u; s < SEGMENT; s++) {
-        fetch(dz[(from_dz + s) * params.quads + quad]);
+        fetch(dz[(from_dz + s) * params.quads + lead.quad]);
     }
     for (var row = 0u; row < STRIDE; row++) {
-        let from_x = (image * params.height + h + row) * params.width + first_q * STRIDE;
+        let from_x = (image * params.height + h + row) * params.width + lead.column * STRIDE;
         for (var i = 0u; i < SEGMENT * STRIDE; i++) {
-            fetch(x[(from_x + i) * params.quads + quad]);
+            fetch(x[(from_x + i) * params.quads + lead.quad]);
         }
     }
 }
@@ -156,9 +152,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             var row4: Row;
             var row5: Row;
             var row6: Row;
+            let items = turn * params.strips * params.quads;
+            let lead0 = strip_of(leader(group.x, 0u) + items, params.quads, segments, params.rows, params.out_height);
+            let lead1 = strip_of(leader(group.x, 1u) + items, params.quads, segments, params.rows, params.out_height);
             for (var step = 0; step < end - first_p + window - 1; step++) {
-                look_ahead(leader(group.x, 0u) + turn * params.strips * params.quads, step, image);
-                look_ahead(leader(group.x, 1u) + turn * params.strips * params.quads, step, image);
+                look_ahead(lead0, step, image);
+                look_ahead(lead1, step, image);
                 let p = first_p - window + 1 + step;
                 row0 = row1;
                 row1 = row2;

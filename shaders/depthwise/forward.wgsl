@@ -89,20 +89,9 @@ fn add(acc: ptr<function, Row>, span: ptr<function, Span>, taps: ptr<function, T
     }
 }
 
-struct Strip {
-    quad: u32,
-    first_q: u32,
-    first_p: i32,
-}
-
-fn strip_of(item: u32, kept_quads: u32, segments: u32) -> Strip {
-    let strip = item / kept_quads;
-    return Strip(item % kept_quads, strip % segments * SEGMENT, i32(strip / segments * params.rows));
-}
-
 // The first row whose window holds an input row and one of the strip's.
 fn start_of(strip: Strip) -> i32 {
-    return max(strip.first_p - i32((KERNEL + STRIDE - 1u) / STRIDE) + 1, -i32(KERNEL / 2u) / i32(STRIDE));
+    return max(i32(strip.first_row) - i32((KERNEL + STRIDE - 1u) / STRIDE) + 1, -i32(KERNEL / 2u) / i32(STRIDE));
 }
 
 // Fetches the lines of a step.
@@ -110,12 +99,12 @@ fn look_ahead(lead: Strip, step: i32, image: u32) {
     let p = u32(start_of(lead) + step);
     let h = p * STRIDE + KERNEL / 2u + 1u - STRIDE;
     for (var row = 0u; row < STRIDE; row++) {
-        let at = (image * params.height + h + row) * params.width + lead.first_q * STRIDE;
+        let at = (image * params.height + h + row) * params.width + lead.column * STRIDE;
         for (var i = 0u; i < SEGMENT * STRIDE; i++) {
             fetch(x[(at + i) * params.quads + lead.quad]);
         }
     }
-    let at = (image * params.out_height + p) * params.out_width + lead.first_q;
+    let at = (image * params.out_height + p) * params.out_width + lead.column;
     for (var s = 0u; s < SEGMENT; s++) {
         fetch(y[(at + s) * params.quads + lead.quad]);
     }
@@ -136,11 +125,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     if item >= items {
         return;
     }
-    let strip = strip_of(item, kept_quads, segments);
+    let strip = strip_of(item, kept_quads, segments, params.rows, params.out_height);
     let quad = strip.quad;
-    let first_q = strip.first_q;
-    let first_p = strip.first_p;
-    let last_p = min(first_p + i32(params.rows), i32(params.out_height));
+    let first_q = strip.column;
+    let first_p = i32(strip.first_row);
+    let last_p = i32(strip.last_row);
     let border = (KERNEL - widths[params.kernel_row + image]) / 2u;
     let pad = i32(KERNEL / 2u);
     let left = i32(first_q * STRIDE) - pad;
@@ -175,8 +164,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var acc5: Row;
     var acc6: Row;
     let start = start_of(strip);
-    let lead0 = strip_of(leader(group.x, 0u), kept_quads, segments);
-    let lead1 = strip_of(leader(group.x, 1u), kept_quads, segments);
+    let lead0 = strip_of(leader(group.x, 0u), kept_quads, segments, params.rows, params.out_height);
+    let lead1 = strip_of(leader(group.x, 1u), kept_quads, segments, params.rows, params.out_height);
     // Steps that all lanes count alike: Mesa 26.1's lavapipe then aligns what it spills, and takes a fifth less.
     for (var step = 0; step < last_p - start; step++) {
         look_ahead(lead0, step, image);

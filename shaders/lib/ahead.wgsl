@@ -11,7 +11,7 @@ var<private> fetched: u32;
 // Fetches the line of a value of a map. Where eight neighbours lie in one, a gather waits no longer than a fetch.
 fn fetch(stored: Stored) {
     if AHEAD != 0u && LINES > 1u {
-        fetched |= word(stored);
+        fetched |= bitcast<u32>(loaded(stored).x);
     }
 }
 

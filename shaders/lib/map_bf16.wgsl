@@ -19,8 +19,3 @@ fn stored(value: vec4f) -> Stored {
 
 // Lines of memory, 64 bytes each, that eight neighbours lie in.
 const LINES: u32 = 1u;
-
-// One word of a value.
-fn word(stored: Stored) -> u32 {
-    return pair_words(stored).x;
-}

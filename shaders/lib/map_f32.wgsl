@@ -12,8 +12,3 @@ fn stored(value: vec4f) -> Stored {
 
 // Lines of memory, 64 bytes each, that eight neighbours lie in.
 const LINES: u32 = 2u;
-
-// One word of a value.
-fn word(stored: Stored) -> u32 {
-    return quad_word(stored);
-}

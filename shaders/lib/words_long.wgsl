@@ -20,7 +20,3 @@ fn quad(values: vec4f) -> Quad {
 fn quad_values(quad: Quad) -> vec4f {
     return bitcast<vec4f>(vec4u(pair_words(quad.x), pair_words(quad.y)));
 }
-
-fn quad_word(quad: Quad) -> u32 {
-    return u32(quad.x);
-}

@@ -18,7 +18,3 @@ fn quad(values: vec4f) -> Quad {
 fn quad_values(quad: Quad) -> vec4f {
     return quad;
 }
-
-fn quad_word(quad: Quad) -> u32 {
-    return bitcast<u32>(quad.x);
-}

@@ -5,11 +5,11 @@ use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/depthwise/forward.wgsl`.
-pub static FORWARD: Kernel = kernel!(maps "depthwise/forward", "quad", "ahead", "activation");
+pub static FORWARD: Kernel = kernel!(maps "depthwise/forward", "quad", "ahead", "strip", "activation");
 /// `shaders/depthwise/backward_data.wgsl`.
-pub static BACKWARD_DATA: Kernel = kernel!(maps "depthwise/backward_data", "quad", "ahead");
+pub static BACKWARD_DATA: Kernel = kernel!(maps "depthwise/backward_data", "quad", "ahead", "strip");
 /// `shaders/depthwise/backward_weight.wgsl`.
-pub static BACKWARD_WEIGHT: Kernel = kernel!(maps "depthwise/backward_weight", "quad", "ahead");
+pub static BACKWARD_WEIGHT: Kernel = kernel!(maps "depthwise/backward_weight", "quad", "ahead", "strip");
 
 /// What the three passes of a depthwise convolution share.
 #[derive(Clone, Copy, Debug)]

@@ -111,10 +111,11 @@ impl Tuning {
 
     /// Good values for an adapter.
     pub fn for_adapter(adapter: &Adapter) -> Self {
-        match adapter.mesa() {
-            _ if !adapter.is_software() => Self::GPU,
-            version => Self { ahead: version >= Some(LOADS_SHARED_ADDRESSES_ONCE), ..Self::SOFTWARE },
+        if !adapter.is_software() {
+            return Self::GPU;
         }
+        let ahead = adapter.mesa().is_some_and(|release| release >= LOADS_SHARED_ADDRESSES_ONCE);
+        Self { ahead, ..Self::SOFTWARE }
     }
 
     /// The override of `shaders/lib/ahead.wgsl`.

@@ -203,7 +203,8 @@ mod tests {
     fn candidates_change_their_own_knob_only() {
         for knob in Knob::ALL {
             let candidates = knob.candidates(&USUAL);
-            assert!(!candidates.is_empty(), "{knob}");
+            // A yes or no has one other value.
+            assert!(candidates.len() >= if knob == Knob::Ahead { 1 } else { 2 }, "{knob}");
             for candidate in &candidates {
                 assert!(candidate.is_usable() && knob.value(candidate) != knob.value(&USUAL), "{knob} {candidate:?}");
                 for other in Knob::ALL.into_iter().filter(|other| *other != knob) {

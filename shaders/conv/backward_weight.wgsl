@@ -12,6 +12,8 @@
 override LANES: u32 = 8u;
 override QUADS: u32 = 4u;
 override KERNEL: u32 = 1u;
+// Channels of each quad: less than four where it is the only one, as of an image. The gradients of others are zeros.
+override CHANNELS: u32 = 4u;
 
 struct Params {
     images: u32,
@@ -43,9 +45,15 @@ alias Block = array<vec4f, 4>;
 // Adds one pixel of four input channels and a quad of filters.
 fn add(acc: ptr<function, Block>, v: vec4f, d: vec4f) {
     (*acc)[0] = fma(vec4f(v.x), d, (*acc)[0]);
-    (*acc)[1] = fma(vec4f(v.y), d, (*acc)[1]);
-    (*acc)[2] = fma(vec4f(v.z), d, (*acc)[2]);
-    (*acc)[3] = fma(vec4f(v.w), d, (*acc)[3]);
+    if CHANNELS > 1u {
+        (*acc)[1] = fma(vec4f(v.y), d, (*acc)[1]);
+    }
+    if CHANNELS > 2u {
+        (*acc)[2] = fma(vec4f(v.z), d, (*acc)[2]);
+    }
+    if CHANNELS > 3u {
+        (*acc)[3] = fma(vec4f(v.w), d, (*acc)[3]);
+    }
 }
 
 // Adds four pixels, the filters from `at` on: all of one accumulator in turn, so that it is loaded and stored once.

@@ -6,6 +6,8 @@
 override PIXELS: u32 = 4u;
 override QUADS: u32 = 2u;
 override QUAD_LANES: u32 = 1u;
+// Channels of each quad that is summed over: less than four where it is the only one, as of an image.
+override CHANNELS: u32 = 4u;
 
 const MAX_PIXELS: u32 = 8u;
 const MAX_SPAN: u32 = 10u; // MAX_PIXELS + 2
@@ -51,9 +53,16 @@ fn add_row(acc: ptr<function, Row>, span: ptr<function, Span>, shift: u32, at: u
     for (var p = 0u; p < PIXELS; p++) {
         let v = (*span)[p + shift];
         var sum = fma(vec4f(v.x), weight0, (*acc)[p]);
-        sum = fma(vec4f(v.y), weight1, sum);
-        sum = fma(vec4f(v.z), weight2, sum);
-        (*acc)[p] = fma(vec4f(v.w), weight3, sum);
+        if CHANNELS > 1u {
+            sum = fma(vec4f(v.y), weight1, sum);
+        }
+        if CHANNELS > 2u {
+            sum = fma(vec4f(v.z), weight2, sum);
+        }
+        if CHANNELS > 3u {
+            sum = fma(vec4f(v.w), weight3, sum);
+        }
+        (*acc)[p] = sum;
     }
 }
 

@@ -42,6 +42,11 @@ impl Conv {
         self.kernel * self.kernel * self.channels.div_ceil(4) * 4 * self.filters.div_ceil(4)
     }
 
+    /// Channels of each quad of the input that kernels take: what pads the only one is left out.
+    fn summed_channels(&self) -> u32 {
+        self.channels.min(4)
+    }
+
     /// Multiply-adds of a pass at full width, two operations each, and the bytes of its operands.
     fn work(&self, x: &Map, y: &Map) -> Work {
         let pixels = u64::from(y.images) * u64::from(y.pixels());
@@ -122,6 +127,7 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Width
             ("PIXELS", tile.pixels),
             ("QUADS", tile.quads),
             ("QUAD_LANES", tile.quad_lanes),
+            ("CHANNELS", conv.summed_channels()),
             ("KERNEL", conv.kernel),
             ("STRIDE", conv.stride),
             ("DEPLOYED", u32::from(io.deployed.is_some())),
@@ -358,6 +364,7 @@ pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths
             ("LANES", tuning.lanes),
             ("SLICES", slices),
             ("QUADS", quads),
+            ("CHANNELS", conv.summed_channels()),
             ("KERNEL", conv.kernel),
             tuning.ahead(),
         ],

@@ -6,11 +6,12 @@ use netadapt::check::operands::{ACTIVATIONS, Pattern, SHORTCUTS};
 use netadapt::check::{Outcome, Setting};
 use netadapt::space::{Activation, Shortcut};
 
-const SHAPES: [Shape; 18] = [
+const SHAPES: [Shape; 19] = [
     Shape(1, 1, 1, 1, 1, 1),
     Shape(1, 1, 5, 3, 1, 1),
     Shape(1, 1, 3, 8, 3, 1),
     Shape(1, 1, 4, 4, 3, 2),
+    Shape(4, 6, 2, 7, 3, 1),
     Shape(5, 7, 3, 4, 3, 1),
     Shape(5, 7, 3, 12, 3, 2),
     Shape(7, 5, 4, 17, 1, 1),

@@ -250,7 +250,7 @@ pub fn backward_weight(setting: Setting, case: Case) -> Result<u32, Fault> {
     let kernel = case.shape.4;
     let want = reference::conv::backward_weight(case.reference(), kernel, &x, &dz);
 
-    let parts = conv::weight_parts(&tuning, &case.conv, [IMAGES, dz.height].map(|n| n as u32));
+    let parts = conv::weight_parts(&tuning, &case.conv, [IMAGES, dz.height, dz.width].map(|n| n as u32));
     let quads = case.conv.weight_quads() as usize;
     let partial = trap(gpu, "partial", parts as usize * quads)?;
     let total = trap(gpu, "total", quads)?;
@@ -300,7 +300,7 @@ pub fn linear(setting: Setting, [images, channels, filters]: [usize; 3]) -> Outc
     let transposed = gpu.upload("transposed", &reference::conv::transpose(&weight).to_weight_quads())?;
     let weight = gpu.upload("weight", &weight.to_weight_quads())?;
     let bias = gpu.upload("bias", &bias.to_quads())?;
-    let parts = conv::weight_parts(&tuning, &conv, [dz.images, dz.height]);
+    let parts = conv::weight_parts(&tuning, &conv, [dz.images, dz.height, dz.width]);
     let quads = conv.weight_quads();
     let partial = trap(gpu, "partial", (parts * quads) as usize)?;
     let dw = trap(gpu, "dw", quads as usize)?;

@@ -195,11 +195,12 @@ impl Recorder<'_> {
                 self.dense_backward(rec, operands, None, Some(&dx), update);
             }
             Op::Depthwise { depthwise, x, weight, z } => {
-                let io = depthwise::BackwardWeight { x: of(x), dz: gradient(z), partial: self.scratch };
-                depthwise::backward_weight(rec, self.tuning, depthwise, self.widths, io);
                 let parts = depthwise::weight_parts(self.tuning, depthwise, self.images);
                 let total = &self.param(gradients, *weight);
-                reduce::sum(rec, self.tuning, [parts, depthwise.weight_quads()], self.scratch, total);
+                self.in_parts(rec, [parts, depthwise.weight_quads()], total, |rec, partial| {
+                    let io = depthwise::BackwardWeight { x: of(x), dz: gradient(z), partial };
+                    depthwise::backward_weight(rec, self.tuning, depthwise, self.widths, io);
+                });
                 let weight = &self.param(self.params, *weight);
                 let io = depthwise::BackwardData { dz: gradient(z), weight, dx: gradient(x) };
                 depthwise::backward_data(rec, self.tuning, depthwise, self.widths, io);
@@ -240,11 +241,11 @@ impl Recorder<'_> {
         dx: Option<&Map>,
         update: &Update,
     ) {
-        let io = conv::BackwardWeight { x, dz, partial: self.scratch };
-        conv::backward_weight(rec, self.tuning, conv, self.widths, io);
-        let parts = conv::weight_parts(self.tuning, conv, [dz.images, dz.height]);
+        let parts = conv::weight_parts(self.tuning, conv, [dz.images, dz.height, dz.width]);
         let total = &self.param(update.gradients, weight);
-        reduce::sum(rec, self.tuning, [parts, conv.weight_quads()], self.scratch, total);
+        self.in_parts(rec, [parts, conv.weight_quads()], total, |rec, partial| {
+            conv::backward_weight(rec, self.tuning, conv, self.widths, conv::BackwardWeight { x, dz, partial });
+        });
         if let Some(dx) = dx {
             let merge = source_of.map(|edge| BackwardMerge {
                 merge: Merge { kind: edge.kind, source: self.map(Value::Gradient(edge.end)), bypass: edge.bypass },
@@ -254,6 +255,21 @@ impl Recorder<'_> {
             let io = conv::BackwardData { dz, transposed, merge, dx };
             conv::backward_data(rec, self.tuning, conv, self.widths, io);
         }
+    }
+
+    /// Appends a gradient that is computed in parts, and their sum; one part alone is the sum.
+    fn in_parts(
+        &self,
+        rec: &mut Recording,
+        [parts, quads]: [u32; 2],
+        total: &Buf,
+        append: impl FnOnce(&mut Recording, &Buf),
+    ) {
+        if parts == 1 {
+            return append(rec, total);
+        }
+        append(rec, self.scratch);
+        reduce::sum(rec, self.tuning, [parts, quads], self.scratch, total);
     }
 
     fn name(&self, op: &Op) -> String {
@@ -278,13 +294,10 @@ pub(super) fn scratch_bytes(graph: &Graph, tuning: &Tuning, [images, group_image
     let product = |a: u32, b: u32| u64::from(a) * u64::from(b);
     let quads = graph.ops.iter().map(|op| match op {
         Op::Conv { conv, z, .. } => {
-            let rows = [images, graph.tensors[*z].size];
-            product(conv::weight_parts(tuning, conv, rows), conv.weight_quads())
+            let size = graph.tensors[*z].size;
+            product(conv::weight_parts(tuning, conv, [images, size, size]), conv.weight_quads())
         }
-        Op::Linear { conv, .. } => {
-            let [images, height, ..] = Map::rows_of(images);
-            product(conv::weight_parts(tuning, conv, [images, height]), conv.weight_quads())
-        }
+        Op::Linear { conv, .. } => product(conv::weight_parts(tuning, conv, Map::rows_of(images)), conv.weight_quads()),
         Op::Depthwise { depthwise, .. } => {
             product(depthwise::weight_parts(tuning, depthwise, images), depthwise.weight_quads())
         }

@@ -313,12 +313,18 @@ fn weight_lanes(tuning: &Tuning, conv: &Conv) -> u32 {
     tuning.weight_rows.min(rows).clamp(tuning.lanes.div_ceil(tuning.slices), tuning.lanes)
 }
 
-/// Parts that the gradient of the weights is computed in, for outputs (images, rows).
-pub fn weight_parts(tuning: &Tuning, conv: &Conv, [images, rows]: [u32; 2]) -> u32 {
+/// Pixels of a part at least: fewer take no longer than adding up one part more.
+const PART_PIXELS: u64 = 64;
+
+/// Parts that the gradient of the weights is computed in, for outputs (images, height, width).
+pub fn weight_parts(tuning: &Tuning, conv: &Conv, [images, height, width]: [u32; 3]) -> u32 {
     let lanes = weight_lanes(tuning, conv);
     let weight_rows = conv.kernel * conv.kernel * conv.channels.div_ceil(4);
     let tiles = weight_rows.div_ceil(lanes) * conv.filters.div_ceil(4).div_ceil(WEIGHT_QUADS);
-    tuning.weight_groups.div_ceil(tiles).clamp(1, (images * rows).div_ceil(tuning.lanes / lanes))
+    let rows = images * height;
+    let by_pixels = (u64::from(rows) * u64::from(width)).div_ceil(PART_PIXELS);
+    let most = u64::from(rows.div_ceil(tuning.lanes / lanes)).min(by_pixels) as u32;
+    tuning.weight_groups.div_ceil(tiles).clamp(1, most)
 }
 
 /// Rows of each image of `dz` that the gradient of the weights walks: where there is no window, longer and fewer ones, as
@@ -333,7 +339,7 @@ fn rows_walked(conv: &Conv, dz: &Map, slices: u32) -> u32 {
 
 /// Appends the gradient of the weights; `reduce::sum` adds its parts up.
 pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Widths, io: BackwardWeight) {
-    let parts = weight_parts(tuning, conv, [io.dz.images, io.dz.height]);
+    let parts = weight_parts(tuning, conv, [io.dz.images, io.dz.height, io.dz.width]);
     let lanes = weight_lanes(tuning, conv);
     let slices = tuning.lanes / lanes;
     let filter_quads = conv.filters.div_ceil(4);

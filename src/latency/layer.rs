@@ -327,8 +327,8 @@ impl Recorder<'_> {
     fn dense(&mut self, conv: &Conv, [x, dx]: [&Map; 2], [y, dz]: [&Map; 2]) -> Result<(), GpuError> {
         let weight = &self.filled("weight", conv.weight_quads())?;
         let transposed = &self.filled("transposed", conv.weight_quads())?;
-        let partial =
-            &self.room(conv::weight_parts(self.tuning, conv, [dz.images, dz.height]) * conv.weight_quads())?;
+        let partial = &self
+            .room(conv::weight_parts(self.tuning, conv, [dz.images, dz.height, dz.width]) * conv.weight_quads())?;
         let (rec, tuning, widths) = (&mut self.rec, self.tuning, &self.widths);
         conv::forward(rec, tuning, conv, widths, conv::Forward { x, weight, deployed: None, merge: None, y });
         // Images have no gradient.

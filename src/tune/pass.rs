@@ -135,8 +135,10 @@ impl Bench<'_> {
             passes.iter().find_map(|(forward, backward)| bound(forward.name, "weight").zip(bound(backward.name, "dw")));
         if let Some((weight, partial)) = parts {
             let [parts, quads] = [partial.bytes() / weight.bytes(), weight.bytes() / 16].map(|count| count as u32);
-            let total = self.gpu.allocate("total", weight.bytes())?;
-            reduce::sum(&mut recording, tuning, [parts, quads], &partial, &total);
+            if parts > 1 {
+                let total = self.gpu.allocate("total", weight.bytes())?;
+                reduce::sum(&mut recording, tuning, [parts, quads], &partial, &total);
+            }
         }
         let program = Program::new(self.gpu, recording)?;
         let affected: Vec<usize> =

@@ -168,6 +168,7 @@ fn override_sets(module: &Module) -> [PipelineConstants; 2] {
         ("SHORTCUT", 2.0),
         ("FILL", 1.0),
         ("AHEAD", 1.0),
+        ("CHANNELS", 3.0),
     ];
     let has = |name: &str| module.overrides.iter().any(|(_, o)| o.name.as_deref() == Some(name));
     let rich = rich.into_iter().filter(|(name, _)| has(name)).map(|(name, value)| (name.to_owned(), value));

@@ -4,10 +4,10 @@ use super::error::NetworkError;
 use super::memory::{Footprint, Memory, Plan, read_rows};
 use super::plan::{Access, Value};
 use super::record::Mode;
-use super::{Graph, Op, Weights};
+use super::{Graph, Op, Tensor, Weights};
 use crate::gpu::{Gpu, Precision, Program, Recording};
-use crate::kernels::Tuning;
 use crate::kernels::optimizer::Control;
+use crate::kernels::{Map, Tuning};
 use crate::space::LayerShape;
 
 /// A graph made ready to score sub-networks: groups of images, each group a network with its own
@@ -20,7 +20,17 @@ pub struct Scoring {
     evaluate: Program,
 }
 
+/// Bytes of one feature map of a pass at most: WebGPU's smallest limit of a binding, halved.
+const MAP_BYTES: u64 = 64 << 20;
+
 impl Scoring {
+    /// Images of a pass at most, of all its networks together: so many that no map is too large for any device.
+    pub fn most_images(graph: &Graph) -> u32 {
+        let bytes = |tensor: &Tensor| Map::bytes_of([1, tensor.size, tensor.size, tensor.channels], Precision::F32);
+        let largest = graph.tensors.iter().map(bytes).max().expect("a graph has tensors");
+        (MAP_BYTES / largest).max(1) as u32
+    }
+
     fn plan(graph: &Graph, tuning: &Tuning, [groups, group_images]: [u32; 2]) -> Plan {
         let actions: Vec<Access> = graph.ops.iter().map(Op::forward_access).collect();
         Plan::new(graph, tuning, [groups * group_images, group_images], Precision::F32, &actions)
@@ -99,11 +109,8 @@ impl Scoring {
     }
 
     fn write_images(&self, images: &[f32]) {
-        let buf = &self.memory.maps[&Value::Of(Graph::IMAGES)].buf;
-        let bytes = size_of_val(images).next_multiple_of(256) as u64;
-        assert_eq!(bytes as usize, size_of_val(images), "a group's images are whole blocks of 256 bytes");
-        for group in 0..u64::from(self.groups()) {
-            self.gpu.write(&buf.range(group * bytes, bytes, "images"), images);
-        }
+        // Whole: a group's own part of the buffer need not begin where a binding may.
+        let of_all_groups = images.repeat(self.groups() as usize);
+        self.gpu.write(&self.memory.maps[&Value::Of(Graph::IMAGES)].buf, &of_all_groups);
     }
 }

@@ -5,18 +5,16 @@ use super::networks::Known;
 use super::prepare::Prepared;
 use super::records::Thoroughness;
 use super::stop::Stop;
-use crate::gpu::Precision;
 use crate::graph::{Scoring, Weights};
-use crate::kernels::Map;
 use crate::search::{BoxError, Score, Scorer};
 use crate::space::{Arch, LayerShape, Supernet};
 use crate::task;
-use crate::train::Recalibration;
+use crate::train::{Recalibration, spread};
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 
-/// Bytes of one feature map at most: WebGPU's smallest limit of a binding, halved.
-const MAP_BYTES: u64 = 64 << 20;
+/// Images of a network in a pass at most.
+const PASS_IMAGES: u32 = 256;
 /// Networks of a pass at most.
 const GROUPS: u32 = 8;
 
@@ -64,21 +62,17 @@ struct SharedScorer {
 }
 
 impl SharedScorer {
-    /// Images of a network in a pass, and networks of a pass if there is room for them.
+    /// Networks of a pass if there is room for them, and the images of each: those of a pass of the recalibration.
     fn sizes(prepared: &Prepared, thoroughness: Thoroughness) -> [u32; 2] {
-        let per_image = prepared
-            .graph
-            .tensors
-            .iter()
-            .map(|t| Map::bytes_of([1, t.size, t.size, t.channels], Precision::F32))
-            .max()
-            .expect("a graph has tensors");
-        let most = (MAP_BYTES / per_image).max(1) as u32;
-        let images = |images: &crate::data::Images, count: u32| count.min(images.len() as u32);
-        let recalibration = images(&prepared.train, thoroughness.recalibration);
-        let held_out = images(&prepared.holdout, thoroughness.held_out);
-        let group_images = recalibration.min(held_out).min(256).min(most);
+        let most = Scoring::most_images(&prepared.graph);
+        let group_images = Self::recalibration(prepared, thoroughness)[0].len() as u32;
         [(most / group_images).clamp(1, GROUPS), group_images]
+    }
+
+    /// The images of each pass of the recalibration.
+    fn recalibration(prepared: &Prepared, thoroughness: Thoroughness) -> Vec<Vec<u32>> {
+        Recalibration { images: &prepared.train, count: thoroughness.recalibration }
+            .passes(PASS_IMAGES.min(Scoring::most_images(&prepared.graph)))
     }
 
     /// Makes passes of `groups` networks ready; images are rendered once.
@@ -88,8 +82,7 @@ impl SharedScorer {
         thoroughness: Thoroughness,
         [groups, group_images]: [u32; 2],
     ) -> Result<Self, RunError> {
-        let recalibration = Recalibration { images: &prepared.train, count: thoroughness.recalibration }.indices();
-        let held_out = Recalibration { images: &prepared.holdout, count: thoroughness.held_out }.indices();
+        let held_out = spread(thoroughness.held_out, prepared.holdout.len());
         let scoring = Scoring::new(&prepared.gpu, prepared.graph.clone(), &prepared.tuning, [groups, group_images])?;
         scoring.load(weights)?;
 
@@ -101,7 +94,8 @@ impl SharedScorer {
             Ok(images.batch(&indices, &prepared.normalisation, None)?.images)
         };
         let labels = held_out.iter().map(|index| prepared.holdout.labels()[*index as usize]).collect();
-        let recalibration = recalibration.chunks_exact(chunk).map(|i| render(&prepared.train, i));
+        let recalibration = Self::recalibration(prepared, thoroughness);
+        let recalibration = recalibration.iter().map(|i| render(&prepared.train, i));
         let held_out = held_out.chunks(chunk).map(|i| render(&prepared.holdout, i));
         Ok(Self {
             scoring,

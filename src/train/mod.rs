@@ -7,6 +7,7 @@ mod evaluate; // accuracy and loss of a network on a split
 mod schedule; // the learning rate of a step
 mod trainer; // steps, one by one, and all the state between them
 
+pub(crate) use evaluate::spread;
 pub use evaluate::{Evaluation, Recalibration, evaluate, recalibrated};
 pub use schedule::Schedule;
 pub use trainer::{Advance, EpochReport, Position, Snapshot, State, TrainError, Trainer, TrainerOptions};

@@ -20,10 +20,11 @@ struct Stretch {
     last: u32,
 }
 
-// A stretch of `length` pixels.
+// A stretch of `length` pixels. Where an image keeps nothing there are no columns, and nothing is done with it.
 fn stretch_of(item: u32, columns: u32, length: u32, pixels: u32) -> Stretch {
-    let first = item / columns * length;
-    return Stretch(item % columns, first, min(first + length, pixels));
+    let divisor = max(columns, 1u);
+    let first = item / divisor * length;
+    return Stretch(item % divisor, first, min(first + length, pixels));
 }
 
 // One of `chunks` shares of an image's rows.

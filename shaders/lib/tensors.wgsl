@@ -3,14 +3,6 @@
 // no decay, no momentum and no step.
 
 const BLOCK: u32 = 64u;
-// Workgroups of one dimension at most.
-const FOLD: u32 = 65535u;
-
-// The block that a workgroup owns.
-fn block_of(group: vec3u) -> u32 {
-    return group.x + group.y * FOLD;
-}
-
 struct Tensor {
     first_block: u32,
     // Quads of a row of O, rows of I, side of the kernel.

@@ -23,7 +23,7 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
-    let block = block_of(group);
+    let block = folded(group);
     if block >= params.blocks {
         return;
     }

@@ -26,7 +26,7 @@ fn look_ahead(item: u32, p: u32) {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
-    let item = item_of(group.x, lane.x);
+    let item = item_of(folded(group), lane.x);
     let slice = slice_of(lane.x);
     let present = item < params.images * params.quads;
     let image = select(0u, item / params.quads, present);
@@ -35,8 +35,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var sum = vec4f(0.0);
     let pixels = select(0u, params.pixels, present && quad < quads(kept));
     for (var p = slice; p < pixels; p += SLICES) {
-        look_ahead(leader(group.x, 0u), p);
-        look_ahead(leader(group.x, 1u), p);
+        look_ahead(leader(folded(group), 0u), p);
+        look_ahead(leader(folded(group), 1u), p);
         sum += loaded(x[(image * params.pixels + p) * params.quads + quad]);
     }
     sum = over_slices(sum, lane.x);

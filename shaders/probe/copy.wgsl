@@ -22,9 +22,10 @@ fn look_ahead(item: u32) {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     for (var k = 0u; k < QUADS; k++) {
-        let item = (group.x * QUADS + k) * LANES + lane.x;
-        look_ahead(leader(group.x * QUADS + k, 0u));
-        look_ahead(leader(group.x * QUADS + k, 1u));
+        let row = folded(group) * QUADS + k;
+        let item = row * LANES + lane.x;
+        look_ahead(leader(row, 0u));
+        look_ahead(leader(row, 1u));
         if item < params.quads {
             y[item] = x[item];
         }

@@ -15,7 +15,7 @@ struct Params {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
-    let quad = item_of(group.x, lane.x);
+    let quad = item_of(folded(group), lane.x);
     let slice = slice_of(lane.x);
     let parts = select(0u, params.parts, quad < params.quads);
     var total = vec4f(0.0);

@@ -1,8 +1,8 @@
 //! Dense convolutions. A linear layer is one of a 1x1 kernel on `Map::as_rows`.
 
-use super::optimizer::{BLOCK, block_groups};
+use super::optimizer::BLOCK;
 use super::tuning::MOST_PIXELS;
-use super::{Map, Merge, RowId, Tuning, Widths, activation_code, kernel};
+use super::{Map, Merge, RowId, Tuning, Widths, activation_code, folded, kernel};
 use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
 use crate::space::Activation;
 use bytemuck::{Pod, Zeroable, bytes_of};
@@ -13,7 +13,7 @@ pub static FORWARD: Kernel = kernel!(maps "conv/forward", "quad", "activation", 
 /// `shaders/conv/backward_data.wgsl`.
 pub static BACKWARD_DATA: Kernel = kernel!(maps "conv/backward_data", "quad", "shortcut", "tile");
 /// `shaders/conv/transpose.wgsl`.
-pub static TRANSPOSE: Kernel = kernel!("conv/transpose", "tensors", "quad");
+pub static TRANSPOSE: Kernel = kernel!("conv/transpose", "tensors", "fold", "quad");
 /// `shaders/conv/backward_weight.wgsl`.
 pub static BACKWARD_WEIGHT: Kernel = kernel!(maps "conv/backward_weight", "quad", "ahead", "slices", "over_slices");
 
@@ -221,7 +221,7 @@ pub fn transpose(rec: &mut Recording, blocks: u32, io: Transpose) {
             ("weight", io.weight.clone()),
             ("transposed", io.transposed.clone()),
         ],
-        groups: block_groups(blocks),
+        groups: folded(blocks),
         work: Work { flops: 0, bytes: 2 * u64::from(blocks * BLOCK) * 16 },
     });
 }

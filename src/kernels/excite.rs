@@ -1,14 +1,15 @@
 //! Channels times their gates: the second half of squeeze-and-excite.
 
 use super::pool::{ElementParams, WholeParams};
-use super::{Elementwise, Map, RowId, Tuning, Widths, kernel};
+use super::{Elementwise, Map, RowId, Tuning, Widths, folded, kernel};
 use crate::gpu::{Kernel, Launch, Recording, Work};
 use bytemuck::bytes_of;
 
 /// `shaders/excite/forward.wgsl`.
 pub static FORWARD: Kernel = kernel!(maps "excite/forward", "quad", "columns", "ahead");
 /// `shaders/excite/backward_gate.wgsl`.
-pub static BACKWARD_GATE: Kernel = kernel!(maps "excite/backward_gate", "quad", "ahead", "slices", "over_slices");
+pub static BACKWARD_GATE: Kernel =
+    kernel!(maps "excite/backward_gate", "quad", "fold", "ahead", "slices", "over_slices");
 /// `shaders/excite/backward.wgsl`.
 pub static BACKWARD: Kernel = kernel!(maps "excite/backward", "quad", "columns", "ahead");
 
@@ -67,7 +68,7 @@ pub fn backward_gate(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept
             ("x", io.x.buf.clone()),
             ("dgate", io.dgate.buf.clone()),
         ],
-        groups: [(io.x.images * io.x.quads()).div_ceil(lanes / slices), 1, 1],
+        groups: folded((io.x.images * io.x.quads()).div_ceil(lanes / slices)),
         work: Work { flops: 2 * io.x.len(), bytes: 2 * io.x.buf.bytes() },
     });
 }

@@ -214,6 +214,14 @@ fn activation_code(activation: Activation) -> u32 {
     }
 }
 
+/// Workgroups of one dimension at most.
+pub const FOLD: u32 = 65535;
+
+/// So many workgroups in a row, those past `FOLD` in the second dimension (`shaders/lib/fold.wgsl`).
+fn folded(groups: u32) -> [u32; 3] {
+    [groups.min(FOLD), groups.div_ceil(FOLD), 1]
+}
+
 /// As few of `all` to each as leave no more shares than `most` to each would.
 fn share(all: u32, most: u32) -> u32 {
     all.div_ceil(all.div_ceil(most))

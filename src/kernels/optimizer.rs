@@ -1,13 +1,13 @@
 //! Update rules over all parameters at once.
 
-use super::kernel;
+use super::{folded, kernel};
 use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/optimizer/sgd.wgsl`.
-pub static SGD: Kernel = kernel!("optimizer/sgd", "tensors", "quad", "control");
+pub static SGD: Kernel = kernel!("optimizer/sgd", "tensors", "fold", "quad", "control");
 /// `shaders/optimizer/adamw.wgsl`.
-pub static ADAMW: Kernel = kernel!("optimizer/adamw", "tensors", "quad", "control");
+pub static ADAMW: Kernel = kernel!("optimizer/adamw", "tensors", "fold", "quad", "control");
 
 /// Quads of a block: every parameter tensor starts at a block of its own (`shaders/lib/tensors.wgsl`).
 pub const BLOCK: u32 = 64;
@@ -119,14 +119,6 @@ struct AdamWParams {
     decay: f32,
 }
 
-/// Workgroups of one dimension at most; `shaders/lib/tensors.wgsl` folds further blocks into the second.
-pub const FOLD: u32 = 65535;
-
-/// Workgroups of a kernel of which each owns a block.
-pub(super) fn block_groups(blocks: u32) -> [u32; 3] {
-    [blocks.min(FOLD), blocks.div_ceil(FOLD), 1]
-}
-
 /// Appends one update of `blocks` blocks of parameters.
 pub fn step(rec: &mut Recording, rule: &Rule, blocks: u32, io: Step) {
     let (kernel, params) = match *rule {
@@ -151,7 +143,7 @@ pub fn step(rec: &mut Recording, rule: &Rule, blocks: u32, io: Step) {
             ("value", io.value.clone()),
             ("moment", io.moment.clone()),
         ],
-        groups: block_groups(blocks),
+        groups: folded(blocks),
         work: Work { flops: bytes, bytes: 5 * bytes },
     });
 }

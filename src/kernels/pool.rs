@@ -1,11 +1,11 @@
 //! Mean over the pixels.
 
-use super::{Elementwise, Map, RowId, Tuning, Widths, kernel};
+use super::{Elementwise, Map, RowId, Tuning, Widths, folded, kernel};
 use crate::gpu::{Kernel, Launch, Recording, Work};
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/pool/forward.wgsl`.
-pub static FORWARD: Kernel = kernel!(maps "pool/forward", "quad", "ahead", "slices", "over_slices");
+pub static FORWARD: Kernel = kernel!(maps "pool/forward", "quad", "fold", "ahead", "slices", "over_slices");
 /// `shaders/pool/backward.wgsl`.
 pub static BACKWARD: Kernel = kernel!(maps "pool/backward", "quad", "columns", "ahead");
 
@@ -50,7 +50,7 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: RowI
         overrides: vec![("LANES", lanes), ("SLICES", slices), tuning.ahead()],
         params: bytes_of(&WholeParams::new(widths, kept, x)).to_vec(),
         bindings: vec![("widths", widths.buf.clone()), ("x", x.buf.clone()), ("y", y.buf.clone())],
-        groups: [(x.images * x.quads()).div_ceil(lanes / slices), 1, 1],
+        groups: folded((x.images * x.quads()).div_ceil(lanes / slices)),
         work: Work { flops: x.len(), bytes: x.buf.bytes() },
     });
 }

@@ -1,6 +1,6 @@
 //! What a device can do at most: kernels that only measure.
 
-use super::{Tuning, kernel};
+use super::{Tuning, folded, kernel};
 use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
 use bytemuck::bytes_of;
 
@@ -9,7 +9,7 @@ pub static MULTIPLY_ADD: Kernel = kernel!("probe/multiply_add", "chains");
 /// `shaders/probe/multiply_add_f16.wgsl`, for devices with f16.
 pub static MULTIPLY_ADD_F16: Kernel = kernel!("probe/multiply_add_f16", "chains");
 /// `shaders/probe/copy.wgsl`.
-pub static COPY: Kernel = kernel!(maps "probe/copy", "ahead");
+pub static COPY: Kernel = kernel!(maps "probe/copy", "fold", "ahead");
 /// `shaders/probe/exchange.wgsl`.
 pub static EXCHANGE: Kernel = kernel!("probe/exchange");
 /// `shaders/probe/sentinel.wgsl`, the last dispatch of every submit that is waited for.
@@ -44,7 +44,7 @@ fn chains(kernel: &'static Kernel, lanes: u32, rounds: u32, [x, y]: [&Buf; 2]) -
 pub fn copy(rec: &mut Recording, tuning: &Tuning, per_lane: u32, x: &Buf, y: &Buf) {
     let lanes = tuning.lanes;
     let quads = (x.bytes() / 16) as u32;
-    let groups = [quads.div_ceil(lanes * per_lane), 1, 1];
+    let groups = folded(quads.div_ceil(lanes * per_lane));
     let mut launch = launch(&COPY, lanes, quads, [x, y], groups, Work { flops: 0, bytes: 2 * x.bytes() });
     launch.overrides.extend([("QUADS", per_lane), tuning.ahead()]);
     rec.push(launch);

@@ -1,11 +1,11 @@
 //! Sums of parts and norms, each in a fixed order.
 
-use super::{Tuning, kernel};
+use super::{Tuning, folded, kernel};
 use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/reduce/sum.wgsl`.
-pub static SUM: Kernel = kernel!("reduce/sum", "slices", "over_slices");
+pub static SUM: Kernel = kernel!("reduce/sum", "fold", "slices", "over_slices");
 /// `shaders/reduce/squares.wgsl`.
 pub static SQUARES: Kernel = kernel!("reduce/squares");
 /// `shaders/reduce/norm.wgsl`.
@@ -27,7 +27,7 @@ pub fn sum(rec: &mut Recording, tuning: &Tuning, [parts, quads]: [u32; 2], parti
         overrides: vec![("LANES", lanes), ("SLICES", slices)],
         params: bytes_of(&PartsParams { quads, parts }).to_vec(),
         bindings: vec![("partial", partial.clone()), ("sum", total.clone())],
-        groups: [quads.div_ceil(lanes / slices), 1, 1],
+        groups: folded(quads.div_ceil(lanes / slices)),
         work: Work { flops: u64::from(parts * quads) * 4, bytes: u64::from(parts + 1) * u64::from(quads) * 16 },
     });
 }

@@ -1,7 +1,8 @@
 //! Sums of parts and norms.
 
 use crate::harness::*;
-use netadapt::check::reduce;
+use netadapt::check::{Setting, reduce};
+use netadapt::kernels::{FOLD, Tuning};
 
 #[test]
 fn sum() {
@@ -11,6 +12,9 @@ fn sum() {
             faults.add(&format!("{name} {parts} parts of {quads}"), reduce::sum(setting, parts, quads));
         }
     }
+    // More workgroups of eight lanes than one dimension holds.
+    let setting = Setting { tuning: Tuning::SOFTWARE, ..settings()[0].1 };
+    faults.add("more than a row of workgroups", reduce::sum(setting, 2, 8 * FOLD as usize + 3));
     faults.finish();
 }
 

@@ -12,7 +12,6 @@ use crate::search::{BoxError, Cost, Resource};
 use crate::space::{Arch, Space};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Measures whole networks, or reads back what was measured of them.
@@ -82,7 +81,7 @@ impl<'a> LatencyMeter<'a> {
             let last = self.history.borrow().get(arch.values()).map_or_else(Instant::now, |past| past.last);
             loop {
                 if self.stop.look() {
-                    return Err(RunError::Stopped { folder: PathBuf::new() });
+                    return Err(self.measurements.stopped());
                 }
                 let left = seconds - last.elapsed().as_secs_f64();
                 if left <= 0.0 {

@@ -118,12 +118,12 @@ impl Run<'_> {
         step
     }
 
-    /// Searches; returns the initial network's result, the networks found and how many were scored.
+    /// Searches; returns the initial network's result and the networks found.
     pub(super) fn descend(
         &mut self,
         known: &Known<'_>,
         limits: &Limits,
-    ) -> Result<(InitialNetwork, Outcome, u32), RunError> {
+    ) -> Result<(InitialNetwork, Outcome), RunError> {
         let prepared = self.prepared;
         let watch = self.begin(Phase::Search);
         let full = prepared.net.full();
@@ -168,10 +168,9 @@ impl Run<'_> {
             return Err(fault);
         }
         let outcome = self.unless_stopped(outcome)?;
-        let scored = candidates.len() as u32;
         (self.report.candidates, self.report.iterates) = (candidates, iterates);
         self.end(watch)?;
-        Ok((initial, outcome, scored))
+        Ok((initial, outcome))
     }
 
     /// The result of a search; what stopped it, where that was a wish to stop.

@@ -40,7 +40,7 @@ pub(super) struct Rival<'a> {
     pub(super) index: usize,
     /// Its measured cost.
     pub(super) limit: f64,
-    /// Candidates that the search scored.
+    /// Candidates that the search scored on the way to it.
     pub(super) scored: u32,
     /// The budgets.
     pub(super) limits: &'a Limits,

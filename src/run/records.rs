@@ -82,6 +82,11 @@ impl<'a> Measurements<'a> {
         Ok(Self { folder, replayed, state: RefCell::new(Ahead { lines, own, asked: 0 }) })
     }
 
+    /// The run that measures, stopped as was wished.
+    pub(super) fn stopped(&self) -> RunError {
+        RunError::Stopped { folder: self.folder.path().to_owned() }
+    }
+
     /// The time of an operation: read back, or measured now.
     pub(super) fn operation(
         &self,
@@ -180,6 +185,11 @@ pub(super) struct Scores<'a> {
 }
 
 impl<'a> Scores<'a> {
+    /// The run that scores, stopped as was wished.
+    pub(super) fn stopped(&self) -> RunError {
+        RunError::Stopped { folder: self.folder.path().to_owned() }
+    }
+
     /// Reads back the scores that were made with the shared weights of this fingerprint; others are removed.
     pub(super) fn open(folder: &'a Folder, weights: &str) -> Result<Self, FolderError> {
         let lines = folder.lines(SCORES)?;

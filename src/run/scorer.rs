@@ -11,7 +11,6 @@ use crate::space::{Arch, LayerShape, Supernet};
 use crate::task;
 use crate::train::{Recalibration, spread};
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
 
 /// Images of a network in a pass at most.
 const PASS_IMAGES: u32 = 256;
@@ -166,7 +165,7 @@ impl<'a> RecordedScorer<'a> {
         let mut rest = missing.as_slice();
         while !rest.is_empty() {
             if self.stop.look() {
-                return Err(RunError::Stopped { folder: PathBuf::new() });
+                return Err(self.known.scores.stopped());
             }
             let [fitting, group_images] = SharedScorer::sizes(self.prepared, self.on);
             let groups = fitting.min(self.known.passes.most.get());

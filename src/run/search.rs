@@ -20,7 +20,7 @@ use super::stop::Stop;
 use super::table::own_table;
 use crate::latency::Origin;
 use crate::report;
-use crate::search::Resource;
+use crate::search::{Candidate, Resource};
 use crate::space::Arch;
 use std::error::Error;
 use std::path::Path;
@@ -113,6 +113,15 @@ impl Attempts<'_> {
     fn once(&self, prepared: &Prepared, listener: &mut dyn Listener) -> Result<RunResult, RunError> {
         let folder = self.folder;
         let mut journal = Journal { folder, listener, fault: None };
+        let seconds = match folder.read_json(SECONDS) {
+            Ok(seconds) => seconds,
+            Err(error) if error.is_missing() => Seconds::default(),
+            // No reason to lose a run for.
+            Err(error) => {
+                journal.event(&Event::Note { text: format!("{error}; what earlier tries took is not counted") });
+                Seconds::default()
+            }
+        };
         let measurements = Measurements::open(folder, self.config.replay.as_deref())?;
         let mut run = Run {
             config: self.config,
@@ -122,7 +131,7 @@ impl Attempts<'_> {
             measurements: &measurements,
             results: Log::open(folder, "results.csv", RESULTS.to_owned())?,
             listener: &mut journal,
-            seconds: folder.read_json(SECONDS).unwrap_or_default(),
+            seconds,
             report: report::Input::default(),
         };
         let result = run.all_steps()?;
@@ -186,7 +195,7 @@ impl Run<'_> {
         let passes = Passes::default();
         let (meter, table, shared) = (&meter, &table, &shared);
         let known = Known { meter, table, shared, scores: &scores, passes: &passes, width_step, teacher: None };
-        let (initial, outcome, scored) = self.descend(&known, &limits)?;
+        let (initial, outcome) = self.descend(&known, &limits)?;
         let teacher = self.teacher(&known)?;
         let known = Known { teacher: teacher.as_deref(), ..known };
 
@@ -201,6 +210,9 @@ impl Run<'_> {
         for (index, (found, own)) in outcome.networks.iter().zip(&trained).enumerate() {
             for comparison in &self.config.compare {
                 let limit = found.iterate.measured;
+                // What was scored on the way to this network, not to those of smaller budgets.
+                let before = |candidate: &&Candidate| candidate.iteration <= found.iterate.iteration;
+                let scored = self.report.candidates.iter().filter(before).count() as u32;
                 let rival = Rival { index, limit, scored, limits: &limits };
                 compare.extend(self.compared(*comparison, rival, own, &known)?);
             }

@@ -314,7 +314,10 @@ impl<'a> Trainer<'a> {
             return Err(NetworkError::from(GpuError::Lost { reason }).into());
         }
         let Position { epoch, rate_factor, rollbacks, .. } = self.position;
-        if !totals.loss.is_finite() {
+        let next = Position { epoch: epoch + 1, step: 0, seconds: 0.0, ..self.position };
+        let ended = State { totals: Totals::default(), ..state(&self.training, next)? };
+        // A loss is computed before its step: what the last step did shows in the weights alone.
+        if !totals.loss.is_finite() || ended.weights.values.iter().any(|value| !value.is_finite()) {
             if rollbacks == MOST_ROLLBACKS {
                 return Err(TrainError::Diverged { epoch: epoch + 1, learning_rate: rate_factor });
             }
@@ -332,10 +335,10 @@ impl<'a> Trainer<'a> {
             seconds: self.at().seconds,
         };
         self.training.load_totals(Totals::default());
-        self.position = Position { epoch: epoch + 1, step: 0, seconds: 0.0, ..self.position };
+        self.position = next;
         self.since = Instant::now();
         self.epoch = None;
-        self.begun = state(&self.training, self.position)?;
+        self.begun = ended;
         Ok(Advance::Epoch(report))
     }
 

@@ -5,9 +5,12 @@ use crate::harness::{Faults, gpu, is_long, portable};
 use crate::scene::Scene;
 use netadapt::check::checks;
 use netadapt::disk::SystemDisk;
+use netadapt::gpu::Precision;
 use netadapt::kernels::Tuning;
+use netadapt::latency::{LAYERS, Layer};
 use netadapt::run::{self, Config, Environment, Event, Stop};
 use netadapt::tune::{Found, Knob, Tuned, find, keep, measure};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -33,6 +36,34 @@ fn every_candidate_computes_what_the_references_do() {
         }
     }
     faults.finish();
+}
+
+/// Overrides, parameters and workgroups of every launch of every layer.
+fn launches(tuning: &Tuning) -> Vec<(&'static str, impl PartialEq + use<>)> {
+    let record = |layer: &Layer| {
+        let recorded =
+            layer.record(gpu(), tuning, 1, Precision::F32).unwrap_or_else(|error| panic!("{layer}: {error}"));
+        let launches = recorded.recording.launches().iter();
+        launches.map(|l| (l.kernel.name, (l.overrides.clone(), l.params.clone(), l.groups))).collect::<Vec<_>>()
+    };
+    LAYERS.iter().flat_map(record).collect()
+}
+
+#[test]
+fn a_knob_affects_the_kernels_whose_launches_it_changes() {
+    let starts = [Tuning::SOFTWARE, Tuning::GPU].map(|start| (start, launches(&start)));
+    for knob in Knob::ALL {
+        let mut changed = BTreeSet::new();
+        for (start, before) in &starts {
+            for candidate in knob.candidates(start) {
+                let pairs = before.iter().zip(launches(&candidate));
+                changed.extend(pairs.filter(|(before, after)| *before != after).map(|(before, _)| before.0));
+            }
+        }
+        assert!(!changed.is_empty(), "{knob} changes nothing");
+        let missing: Vec<_> = changed.iter().filter(|kernel| !knob.affects(kernel)).collect();
+        assert!(missing.is_empty(), "{knob} changes {missing:?} too");
+    }
 }
 
 fn kept(folder: &Path, tuning: Tuning) -> std::path::PathBuf {

@@ -13,7 +13,8 @@ use std::time::Instant;
 /// Options of `netadapt-bench tune`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
-    /// Measure only these, from what is kept on: lanes, conv-tile, weight-rows, weight-groups, pixels, reduction.
+    /// Measure only these, from what is kept on: lanes, conv-tile, quad-lanes, weight-rows, weight-groups, pixels, quads,
+    /// held-kernel, reduction, slices, ahead.
     knobs: Vec<Knob>,
     /// Measure again what is kept already, from the usual tile sizes on.
     #[arg(long)]

@@ -21,6 +21,14 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
+    /// There are other things in it.
+    #[error("{path} holds {entry}, which is no part of a run; name a new or an empty folder with --out")]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// What is in it.
+        entry: String,
+    },
     /// There is no run in it.
     #[error("{path} holds no run: there is no config.toml in it")]
     NoRun {
@@ -73,14 +81,29 @@ pub struct Folder {
 const MOST_BYTES: u64 = 4 << 30;
 /// The same of what names the lock's holder.
 const MOST_OWNER_BYTES: u64 = 4096;
+/// The folders of a run, made before anything else.
+const SUBFOLDERS: [&str; 4] = ["latency", "state", "initial", "networks"];
 /// Who holds the lock.
 const LOCK: &str = "state/lock";
 
 impl Folder {
-    /// An error where there is a run in the folder already.
+    /// An error where there is a run in the folder already, or anything that a run did not leave: it may be overwritten.
     pub fn refuse_occupied(path: &Path) -> Result<(), FolderError> {
         if path.join("config.toml").exists() {
             return Err(FolderError::Occupied { path: path.to_owned() });
+        }
+        let read = |source| FolderError::Io { action: "read", path: path.to_owned(), source };
+        let entries = match fs::read_dir(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(read)?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(read)?.file_name();
+            // A run that was killed before its configuration was there has left these.
+            let entry = entry.to_string_lossy().into_owned();
+            if !entry.starts_with('.') && !SUBFOLDERS.contains(&entry.as_str()) {
+                return Err(FolderError::Foreign { path: path.to_owned(), entry });
+            }
         }
         Ok(())
     }
@@ -100,8 +123,7 @@ impl Folder {
     }
 
     fn locked(path: &Path, disk: Arc<dyn Disk>, patience: Patience) -> Result<Self, FolderError> {
-        for sub in ["", "latency", "state", "initial", "networks"] {
-            let path = path.join(sub);
+        for path in std::iter::once(path.to_owned()).chain(SUBFOLDERS.map(|sub| path.join(sub))) {
             disk.create_folder(&path).map_err(|source| FolderError::Io { action: "create", path, source })?;
         }
         let lock = lock(path)?;

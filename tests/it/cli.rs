@@ -108,6 +108,12 @@ fn a_search_from_a_folder_to_its_result() {
 
     let occupied = search(&data, &space, &out, &["--budget", "70%MAC"]);
     fails(&occupied, 1, &["holds a run already", "--out"]);
+    // Nor over files that are no run's: they would be written over.
+    let mine = dir.path().join("mine");
+    std::fs::create_dir(&mine).unwrap();
+    std::fs::write(mine.join("report.html"), "mine").unwrap();
+    fails(&search(&data, &space, &mine, &["--budget", "70%MAC"]), 1, &["holds report.html", "--out"]);
+    assert_eq!(std::fs::read_to_string(mine.join("report.html")).unwrap(), "mine");
 }
 
 #[test]

@@ -54,6 +54,11 @@ def check_preprocess(model):
                 values = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
                 want = values.view(model.SIZE, model.SIZE, model.CHANNELS).permute(2, 0, 1) / 255
                 assert torch.equal(got[0], want), "an image of the right size changes"
+        grey = torch.randint(0, 65536, (model.SIZE * model.SIZE,), dtype=torch.int32)
+        Image.frombytes("I;16", (model.SIZE, model.SIZE), grey.to(torch.uint16).numpy().tobytes()).save(path)
+        want = ((grey + 128) // 257).view(model.SIZE, model.SIZE) / 255
+        for channel in model.preprocess(path)[0]:
+            assert torch.equal(channel, want), "grey of 16 bits is read otherwise than by the engine"
 
 
 def main(roots):

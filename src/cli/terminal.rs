@@ -16,7 +16,8 @@ pub(super) struct Progress {
     quiet: bool,
     terminal: bool,
     phase: String,
-    begun: Instant,
+    /// Share that the first report of a phase said was done, and when that was.
+    first: Option<(f64, Instant)>,
     last_line: Instant,
 }
 
@@ -27,8 +28,7 @@ impl Progress {
         let style = ProgressStyle::with_template("{msg:32} {wide_bar} {percent:>3} %  {eta} left")
             .expect("the template is constant and valid");
         let bar = ProgressBar::with_draw_target(Some(TICKS), target).with_style(style);
-        let now = Instant::now();
-        Self { bar, quiet, terminal, phase: String::new(), begun: now, last_line: now }
+        Self { bar, quiet, terminal, phase: String::new(), first: None, last_line: Instant::now() }
     }
 
     fn line(&self, text: &str) {
@@ -55,19 +55,25 @@ impl Listener for Progress {
             Event::Note { text } => self.line(&format!("note: {}", printable(text))),
             Event::Begin { phase } => {
                 self.phase = phase.to_string();
-                self.begun = Instant::now();
-                self.last_line = self.begun;
+                self.first = None;
+                self.last_line = Instant::now();
                 self.bar.reset();
                 self.bar.set_message(self.phase.clone());
             }
             Event::Progress { done, all } => {
                 let share = (done / all).clamp(0.0, 1.0);
                 self.bar.set_position((share * TICKS as f64) as u64);
+                let (from, since) = *self.first.get_or_insert_with(|| {
+                    // What an earlier process did took none of this one's time.
+                    self.bar.reset_eta();
+                    (share, Instant::now())
+                });
                 if !self.terminal && self.last_line.elapsed() >= Duration::from_secs(LINE_SECONDS) {
                     self.last_line = Instant::now();
-                    let left = self.begun.elapsed().as_secs_f64() * (1.0 - share) / share;
+                    let left = since.elapsed().as_secs_f64() * (1.0 - share) / (share - from);
                     // A first step says little of those to come.
-                    let left = if share < 0.01 { String::new() } else { format!(", about {} left", duration(left)) };
+                    let left =
+                        if share - from < 0.01 { String::new() } else { format!(", about {} left", duration(left)) };
                     self.line(&format!("{}: {:.0} %{left}", self.phase, share * 100.0));
                 }
             }

@@ -217,12 +217,26 @@ impl Dataset {
 
     /// What was left out, for people; nothing where nothing was.
     pub fn left_out(&self) -> Option<String> {
-        let first = self.bad.first()?;
-        let files = match self.bad.len() {
-            1 => "1 file that is no usable image is left out".to_owned(),
-            n => format!("{n} files that are no usable images are left out, the first"),
+        let counted = |count: usize, one: &str, many: &str| match count {
+            0 => None,
+            1 => Some(format!("1 {one} is left out")),
+            n => Some(format!("{n} {many} are left out")),
         };
-        Some(format!("{files}: '{}': {} (netadapt-data check names all)", first.path.display(), first.reason))
+        let bad = self.bad.first().zip(counted(
+            self.bad.len(),
+            "file that is no usable image",
+            "files that are no usable images",
+        ));
+        let texts: Vec<String> = [
+            bad.map(|(first, text)| format!("{text}, first '{}': {}", first.path.display(), first.reason)),
+            counted(self.skipped, "file that is no image by its name", "files that are no images by their names"),
+            counted(self.links, "symbolic link", "symbolic links")
+                .map(|text| format!("{text}: to folders, to nothing or out of the folder")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        (!texts.is_empty()).then(|| format!("{} (netadapt-data check names all)", texts.join("; ")))
     }
 }
 

@@ -1,7 +1,7 @@
 """PyTorch beside `netadapt-bench --peer pytorch`: times what it is asked for, when it is asked.
 
-A line of JSON in, a line of JSON out. The first line names the device ("cpu" or "cuda") and the threads;
-every further one is {"prepare": WORK} or {"time": NUMBER, "seconds": LEAST}. WORK is a training step of
+A line of JSON in, a line of JSON out. The first line is {"gpu": BOOL, "tf32": BOOL};
+every further one is {"prepare": WORK} or {"time": NUMBER, "least": SECONDS}. WORK is a training step of
 a space's full network, with masks or without, one pass of a convolution, or a pass over images that are decoded.
 Spaces of inverted residual blocks only.
 """

@@ -1,4 +1,4 @@
-// Activation functions by the number of `kernels::Activation`.
+// Activation functions by the number of `kernels::activation_code`.
 
 const IDENTITY: u32 = 0u;
 const RELU: u32 = 1u;

@@ -23,7 +23,6 @@ const PASS_LAUNCHES: usize = 512;
 pub struct Program {
     gpu: Gpu,
     steps: Vec<Step>,
-    params: wgpu::Buffer,
 }
 
 struct Step {
@@ -78,13 +77,7 @@ impl Program {
             steps.push(Step::new(gpu, launch, &params, offset)?);
         }
         gpu.check()?;
-        Ok(Self { gpu: gpu.clone(), steps, params })
-    }
-
-    /// Overwrites the parameters of launch `index` before the next submit.
-    pub fn write_params<T: bytemuck::NoUninit>(&self, index: usize, params: &T) {
-        let offset = index as u64 * UNIFORM_STRIDE;
-        self.gpu.queue().write_buffer(&self.params, offset, bytemuck::bytes_of(params));
+        Ok(Self { gpu: gpu.clone(), steps })
     }
 
     /// Submits all launches once and returns without waiting.

@@ -1,4 +1,4 @@
-//! Compiled kernels, cached by source and overrides.
+//! Compiled kernels, cached by name, precision of maps and overrides.
 
 use super::context::Gpu;
 use super::error::GpuError;

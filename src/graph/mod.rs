@@ -204,7 +204,7 @@ impl Graph {
         self.blocks() as usize * (BLOCK * 4) as usize
     }
 
-    /// Quads of the statistics before `index`, each padded to the alignment of bindings.
+    /// Bytes of the statistics before `index`, each padded to the alignment of bindings.
     pub(crate) fn statistics_offset(&self, index: usize, rows: u32) -> u64 {
         self.statistics[..index].iter().map(|s| statistics_bytes(s.channels, rows)).sum()
     }

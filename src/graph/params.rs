@@ -116,7 +116,7 @@ pub struct Weights {
     pub running: Vec<Vec<f32>>,
 }
 
-/// He-normal weights by fan-in (He et al. 2015), gamma 1, the rest 0; a linear layer's are halved in variance.
+/// He-normal weights by fan-in (He et al. 2015), gamma 1, the rest 0; the classifier's are halved in variance.
 pub fn initial_weights(graph: &Graph, seed: u64) -> Weights {
     let mut values = vec![0.0; graph.values()];
     for (index, param) in graph.params.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use crate::gpu::Adapter;
 
-/// Quads that an invocation owns at most: kernels name their accumulators (`lib/tile.wgsl`, `lib/columns.wgsl`).
+/// Quads that an invocation owns at most: as many as `lib/tile.wgsl` names and `lib/columns.wgsl` holds.
 const MOST_QUADS: u32 = 4;
 
 /// Pixels that an invocation of a dense convolution owns at most, as many as `lib/tile.wgsl` has accumulators for.

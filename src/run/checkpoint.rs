@@ -1,6 +1,6 @@
 //! Checkpoints of trainings: files of named sections, each with its length and checksum.
 //!
-//! The three newest of a training are kept, so that a damaged one costs some minutes and no more.
+//! The three newest of a training are kept, so that a damaged one costs half a minute of training and no more.
 
 use super::folder::{Folder, FolderError};
 use sha2::{Digest as _, Sha256};

@@ -136,11 +136,6 @@ impl Budget {
         self.resource
     }
 
-    /// Whether the limit depends on the initial network.
-    pub fn is_share(&self) -> bool {
-        matches!(self.amount, Amount::Share(_))
-    }
-
     /// The limit in the resource's unit (ms, MACs, parameters), given the initial network's value.
     pub fn resolve(&self, initial_value: f64) -> f64 {
         match self.amount {

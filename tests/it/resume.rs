@@ -590,7 +590,7 @@ fn scoring_goes_on_with_fewer_networks_at_a_time() {
         (config, result, starve.2)
     };
     let mut halvings = Vec::new();
-    for kilobytes in [1500, 1000, 700, 400] {
+    for kilobytes in [8000, 6000, 4000, 1500] {
         let (config, result, notes) = starved(&format!("starved-{kilobytes}"), kilobytes << 10);
         halvings.push(notes.iter().filter(|note| note.contains("networks scored at a time")).count());
         match result {

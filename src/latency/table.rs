@@ -217,9 +217,17 @@ impl Table {
         Correction::fit(&self.networks.iter().filter_map(whole).collect::<Vec<_>>()).unwrap_or(Correction::NONE)
     }
 
-    /// An operation that networks of `net` can ask for and of which it knows nothing; `None` where it knows all.
+    /// An operation that networks of `net` can ask for and of which it knows nothing, or nothing at that width; `None`
+    /// where it knows all. Past the last width that was timed a prediction is that width's.
     pub fn lacks(&self, net: &Supernet) -> Option<Operation> {
-        largest(net).into_iter().find(|operation| self.operation_ms(operation).is_none())
+        let is_known = |operation: &Operation| {
+            let within = |grid: &[u32], width: u32| grid.last().is_some_and(|last| width <= *last);
+            self.families.get(&family(operation)).is_some_and(|grid| {
+                within(&grid.outputs, operation.output)
+                    && (is_square(operation.kind) || within(&grid.inputs, operation.input))
+            })
+        };
+        largest(net).into_iter().find(|operation| !is_known(operation))
     }
 
     /// The table of another device by a map of this one, which networks measured there have shown.
@@ -341,6 +349,15 @@ pub(super) mod tests {
             let got = table.network_ms(&net, &arch).unwrap();
             assert!((got - want).abs() < 1e-6 * want, "{got} is not {want}");
         }
+    }
+
+    #[test]
+    fn wider_layers_than_were_timed_are_lacking() {
+        let net = |classes: u32| Space::open("tiny").unwrap().supernet(28, 1, classes);
+        let table = table(&net(10), |_| 1.0);
+        assert_eq!(table.lacks(&net(10)), None);
+        assert_eq!(table.lacks(&net(4)), None);
+        assert_eq!(table.lacks(&net(20)).map(|lacking| lacking.output), Some(20));
     }
 
     #[test]

@@ -289,6 +289,11 @@ impl Folder {
 }
 
 impl FolderError {
+    /// Whether there was no room on the disk.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_full(source))
+    }
+
     /// Whether a file was not there.
     pub(super) fn is_missing(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == ErrorKind::NotFound)

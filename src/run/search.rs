@@ -134,7 +134,11 @@ impl Attempts<'_> {
             seconds,
             report: report::Input::default(),
         };
-        let result = run.all_steps()?;
+        let result = match run.all_steps() {
+            // It waited for room on the disk, and was told to wait no longer.
+            Err(RunError::Folder(error)) if error.is_full() && run.stop.is_requested() => Err(run.stopped()),
+            other => other,
+        }?;
         match journal.fault {
             Some(fault) => Err(fault.into()),
             None => Ok(result),

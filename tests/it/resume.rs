@@ -93,7 +93,7 @@ fn words(error: &RunError) -> String {
 }
 
 fn is_stopped(result: &Result<run::RunResult, RunError>) -> bool {
-    matches!(result, Err(RunError::Stopped { .. }))
+    matches!(result, Err(RunError::Stopped { folder }) if folder.join("config.toml").exists())
 }
 
 /// Stops before every piece of work of the run in turn, so that each goes on once from there; a teacher is trained too,
@@ -415,6 +415,22 @@ fn whatever_the_disk_does_a_run_can_go_on_where_it_is_full() {
 #[test]
 fn whatever_the_disk_does_a_run_can_go_on_where_a_write_is_short() {
     whatever_the_disk_does(Fault::Short);
+}
+
+#[test]
+fn a_stop_while_it_waits_for_room_is_a_stop() {
+    let scene = Scene::new();
+    let config = Config { compare: Vec::new(), ..config(&scene, "full", "80%MAC") };
+    let stop = Stop::default();
+    let asked = stop.clone();
+    let patience: run::Patience = Arc::new(move |_| {
+        asked.request();
+        false
+    });
+    let disk = FaultyDisk::new(Fault::Full, 80);
+    let result = run::search(&config, Environment { disk, patience, stop, ..environment() }, &mut ());
+    assert!(is_stopped(&result), "{result:?}");
+    run::resume(&config.out, environment(), &mut ()).expect("there is room again");
 }
 
 #[test]

@@ -125,8 +125,8 @@ def preprocess(path):
 
     image = ImageOps.exif_transpose(Image.open(path))
     if image.mode.startswith("I"):  # Grey of 16 bits, which a conversion to 8 would clip.
-        image = image.convert("I").point(lambda value: value * (1 / 257) + 0.5)
-    image = image.convert("L" if image.mode == "I" else "RGB").convert("RGB" if CHANNELS == 3 else "L")
+        image = image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+    image = image.convert("RGB" if CHANNELS == 3 else "L")
     short = min(image.size)
     left, top = (image.width - short) // 2, (image.height - short) // 2
     side = SIZE if short <= SIZE else STORED

@@ -220,14 +220,14 @@ impl Table {
     /// An operation that networks of `net` can ask for and of which it knows nothing, or nothing at that width; `None`
     /// where it knows all. Past the last width that was timed a prediction is that width's.
     pub fn lacks(&self, net: &Supernet) -> Option<Operation> {
-        let is_known = |operation: &Operation| {
-            let within = |grid: &[u32], width: u32| grid.last().is_some_and(|last| width <= *last);
+        let past = |grid: &[u32], width: u32| grid.last().is_some_and(|last| width > *last);
+        let is_wider = |operation: &Operation| {
             self.families.get(&family(operation)).is_some_and(|grid| {
-                within(&grid.outputs, operation.output)
-                    && (is_square(operation.kind) || within(&grid.inputs, operation.input))
+                past(&grid.outputs, operation.output)
+                    || !is_square(operation.kind) && past(&grid.inputs, operation.input)
             })
         };
-        largest(net).into_iter().find(|operation| !is_known(operation))
+        largest(net).into_iter().find(|operation| self.operation_ms(operation).is_none() || is_wider(operation))
     }
 
     /// The table of another device by a map of this one, which networks measured there have shown.
@@ -358,6 +358,10 @@ pub(super) mod tests {
         assert_eq!(table.lacks(&net(10)), None);
         assert_eq!(table.lacks(&net(4)), None);
         assert_eq!(table.lacks(&net(20)).map(|lacking| lacking.output), Some(20));
+        // Nor is a corner of a grid known by the others.
+        let corner = largest(&net(10))[0];
+        let others = table.entries.iter().filter(|entry| entry.operation != corner).cloned().collect();
+        assert_eq!(Table::new(origin(), [others, Vec::new()]).lacks(&net(10)), Some(corner));
     }
 
     #[test]

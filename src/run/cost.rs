@@ -81,7 +81,7 @@ impl<'a> LatencyMeter<'a> {
             let last = self.history.borrow().get(arch.values()).map_or_else(Instant::now, |past| past.last);
             loop {
                 if self.stop.look() {
-                    return Err(self.measurements.stopped());
+                    return Err(RunError::stopped(self.measurements.folder));
                 }
                 let left = seconds - last.elapsed().as_secs_f64();
                 if left <= 0.0 {

@@ -176,7 +176,7 @@ impl Run<'_> {
     /// The result of a search; what stopped it, where that was a wish to stop.
     pub(super) fn unless_stopped<T, E: Into<RunError>>(&self, result: Result<T, E>) -> Result<T, RunError> {
         match result {
-            Err(_) if self.stop.is_requested() => Err(self.stopped()),
+            Err(_) if self.stop.is_requested() => Err(RunError::stopped(self.folder)),
             other => other.map_err(Into::into),
         }
     }

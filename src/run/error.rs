@@ -1,6 +1,6 @@
 //! Why a run ended.
 
-use super::folder::FolderError;
+use super::folder::{Folder, FolderError};
 use crate::data::DataError;
 use crate::gpu::GpuError;
 use crate::graph::NetworkError;
@@ -107,6 +107,11 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// How a run ends that was asked to stop.
+    pub(super) fn stopped(folder: &Folder) -> Self {
+        Self::Stopped { folder: folder.path().to_owned() }
+    }
+
     /// The error itself where a search passes it on.
     fn root(&self) -> &Self {
         match self {

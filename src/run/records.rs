@@ -47,7 +47,7 @@ pub(crate) fn reads_lines(text: &str) -> usize {
 
 /// The measurements of a run, in the order in which it asked for them.
 pub(super) struct Measurements<'a> {
-    folder: &'a Folder,
+    pub(super) folder: &'a Folder,
     replayed: Option<&'a Path>,
     state: RefCell<Ahead>,
 }
@@ -80,11 +80,6 @@ impl<'a> Measurements<'a> {
             lines.extend(read_replay(path)?.into_iter().skip(own));
         }
         Ok(Self { folder, replayed, state: RefCell::new(Ahead { lines, own, asked: 0 }) })
-    }
-
-    /// The run that measures, stopped as was wished.
-    pub(super) fn stopped(&self) -> RunError {
-        RunError::Stopped { folder: self.folder.path().to_owned() }
     }
 
     /// The time of an operation: read back, or measured now.
@@ -180,16 +175,11 @@ struct Scored {
 
 /// The scores of a run. The same network on the same images has the same score, whatever it was scored with.
 pub(super) struct Scores<'a> {
-    folder: &'a Folder,
+    pub(super) folder: &'a Folder,
     known: RefCell<HashMap<(Thoroughness, Vec<u32>), Score>>,
 }
 
 impl<'a> Scores<'a> {
-    /// The run that scores, stopped as was wished.
-    pub(super) fn stopped(&self) -> RunError {
-        RunError::Stopped { folder: self.folder.path().to_owned() }
-    }
-
     /// Reads back the scores that were made with the shared weights of this fingerprint; others are removed.
     pub(super) fn open(folder: &'a Folder, weights: &str) -> Result<Self, FolderError> {
         let lines = folder.lines(SCORES)?;

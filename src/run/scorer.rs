@@ -165,7 +165,7 @@ impl<'a> RecordedScorer<'a> {
         let mut rest = missing.as_slice();
         while !rest.is_empty() {
             if self.stop.look() {
-                return Err(self.known.scores.stopped());
+                return Err(RunError::stopped(self.known.scores.folder));
             }
             let [fitting, group_images] = SharedScorer::sizes(self.prepared, self.on);
             let groups = fitting.min(self.known.passes.most.get());

@@ -136,7 +136,9 @@ impl Attempts<'_> {
         };
         let result = match run.all_steps() {
             // It waited for room on the disk, and was told to wait no longer.
-            Err(RunError::Folder(error)) if error.is_full() && run.stop.is_requested() => Err(run.stopped()),
+            Err(RunError::Folder(error)) if error.is_full() && run.stop.is_requested() => {
+                Err(RunError::stopped(folder))
+            }
             other => other,
         }?;
         match journal.fault {
@@ -251,12 +253,7 @@ impl Run<'_> {
 
     /// A place where the run can stop.
     pub(super) fn may_stop(&self) -> Result<(), RunError> {
-        if self.stop.look() { Err(self.stopped()) } else { Ok(()) }
-    }
-
-    /// How a run ends that was asked to stop.
-    pub(super) fn stopped(&self) -> RunError {
-        RunError::Stopped { folder: self.folder.path().to_owned() }
+        if self.stop.look() { Err(RunError::stopped(self.folder)) } else { Ok(()) }
     }
 
     pub(super) fn begin(&mut self, phase: Phase) -> Watch {

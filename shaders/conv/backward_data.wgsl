@@ -83,9 +83,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         right[p] = i32(positions[p].y + KERNEL / 2u);
     }
     let border = (KERNEL - select(KERNEL, widths[params.kernel_row + image], KERNEL > 1u)) / 2u;
-    // Where an invocation's pixels are neighbours of one row, it is read once for three taps.
-    let segment = KERNEL == 3u && STRIDE == 1u && border == 0u && params.width % PIXELS == 0u;
-    if segment {
+    let in_row = IN_ROW == 1u && border == 0u;
+    if in_row {
         for (var ky = 0u; ky < 3u; ky++) {
             let h = bottom[0] - i32(ky);
             let row_inside = h >= 0 && h < i32(params.out_height);
@@ -111,7 +110,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             }
         }
     }
-    let last_ky = select(KERNEL - border, 0u, segment);
+    let last_ky = select(KERNEL - border, 0u, in_row);
     for (var ky = border; ky < last_ky; ky++) {
         for (var kx = border; kx < KERNEL - border; kx++) {
             var at: array<u32, MAX_PIXELS>;

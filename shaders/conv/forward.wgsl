@@ -92,9 +92,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     }
     let border = (KERNEL - select(KERNEL, widths[params.kernel_row + image], KERNEL > 1u)) / 2u;
     let computed = first_quad < quads(kept);
-    // Where an invocation's pixels are neighbours of one row, it is read once for three taps.
-    let segment = KERNEL == 3u && STRIDE == 1u && border == 0u && params.out_width % PIXELS == 0u;
-    if computed && segment {
+    if computed && IN_ROW == 1u && border == 0u {
         for (var ky = 0u; ky < 3u; ky++) {
             let h = top[0] + i32(ky);
             let row_inside = h >= 0 && h < i32(params.height);

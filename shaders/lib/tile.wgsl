@@ -6,6 +6,9 @@
 override PIXELS: u32 = 4u;
 override QUADS: u32 = 2u;
 override QUAD_LANES: u32 = 1u;
+// 1 where the pixels of an invocation are neighbours in one row of a 3x3 convolution of stride 1, which is then read
+// once for three taps. Said by the host, since it sets the order of a sum: tiles of one row may be cut further.
+override IN_ROW: u32 = 0u;
 // Channels of each quad that is summed over: less than four where it is the only one, as of an image.
 override CHANNELS: u32 = 4u;
 

@@ -3,6 +3,7 @@
 use crate::disk::{SystemDisk, write_whole};
 use crate::model::read;
 use crate::report::{Input, merged, page};
+use crate::run::quoted;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +45,8 @@ fn name(run: &Path) -> String {
 fn input(run: &Path) -> anyhow::Result<Input> {
     let path = run.join("report.json");
     if !path.exists() && run.join("config.toml").exists() {
-        anyhow::bail!("{0} has not ended, so there is no report of it; go on with: netadapt resume {0}", run.display());
+        let (shown, resumed) = (run.display(), quoted(run));
+        anyhow::bail!("{shown} has not ended, so there is no report of it; go on with: netadapt resume {resumed}");
     }
     let bytes = read(&path, MAX_BYTES)?;
     serde_json::from_slice(&bytes).with_context(|| format!("{} is no report of netadapt search", path.display()))

@@ -1,7 +1,8 @@
 //! Progress and results for people.
 
-use crate::run::{Accuracy, Event, Listener, Phase, RunResult};
+use crate::run::{Accuracy, ComparedNetwork, Comparison, Event, InitialNetwork, Listener, Phase, RunResult};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ pub(super) struct Progress {
     phase: String,
     /// Share that the first report of a phase said was done, and when that was.
     first: Option<(f64, Instant)>,
+    /// Share that was shown last: where there turns out to be more to do, it waits.
+    shown: f64,
     last_line: Instant,
 }
 
@@ -28,7 +31,7 @@ impl Progress {
         let style = ProgressStyle::with_template("{msg:32} {wide_bar} {percent:>3} %  {eta} left")
             .expect("the template is constant and valid");
         let bar = ProgressBar::with_draw_target(Some(TICKS), target).with_style(style);
-        Self { bar, quiet, terminal, phase: String::new(), first: None, last_line: Instant::now() }
+        Self { bar, quiet, terminal, phase: String::new(), first: None, shown: 0.0, last_line: Instant::now() }
     }
 
     fn line(&self, text: &str) {
@@ -55,13 +58,14 @@ impl Listener for Progress {
             Event::Note { text } => self.line(&format!("note: {}", printable(text))),
             Event::Begin { phase } => {
                 self.phase = phase.to_string();
-                self.first = None;
+                (self.first, self.shown) = (None, 0.0);
                 self.last_line = Instant::now();
                 self.bar.reset();
                 self.bar.set_message(self.phase.clone());
             }
             Event::Progress { done, all } => {
-                let share = (done / all).clamp(0.0, 1.0);
+                let share = (done / all).clamp(self.shown, 1.0);
+                self.shown = share;
                 self.bar.set_position((share * TICKS as f64) as u64);
                 let (from, since) = *self.first.get_or_insert_with(|| {
                     // What an earlier process did took none of this one's time.
@@ -109,12 +113,70 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
+/// A network in the table of a result.
+struct Row<'a> {
+    name: String,
+    latency_ms: f64,
+    macs: u64,
+    params: u64,
+    accuracy: &'a Accuracy,
+    interval: f64,
+    target_ms: Option<f64>,
+}
+
+/// The networks of a result, each once.
+fn rows(result: &RunResult) -> Vec<Row<'_>> {
+    let InitialNetwork { latency_ms, target_ms, macs, params, accuracy } = &result.initial;
+    let initial = Row {
+        name: "initial, shared".into(),
+        latency_ms: *latency_ms,
+        macs: *macs,
+        params: *params,
+        accuracy,
+        interval: 0.0,
+        target_ms: *target_ms,
+    };
+    let found = result.networks.iter().map(|n| Row {
+        name: format!("found for {}", n.budget.text),
+        latency_ms: n.latency_ms,
+        macs: n.macs,
+        params: n.params,
+        accuracy: &n.accuracy,
+        interval: n.interval,
+        target_ms: n.target_ms,
+    });
+    let compared = result.compare.iter().map(|c| Row {
+        name: rival(result, c),
+        latency_ms: c.latency_ms,
+        macs: c.macs,
+        params: c.params,
+        accuracy: &c.accuracy,
+        interval: c.interval,
+        target_ms: c.target_ms,
+    });
+    let mut told = HashSet::new();
+    // The initial network is one for all budgets.
+    std::iter::once(initial).chain(found).chain(compared).filter(|row| told.insert(row.name.clone())).collect()
+}
+
+/// What a network that a found one is compared with is called: of several budgets each has its own, but for the initial
+/// network.
+fn rival(result: &RunResult, compared: &ComparedNetwork) -> String {
+    let name = &compared.name;
+    if result.networks.len() == 1 || name == Comparison::Initial.name() {
+        return name.clone();
+    }
+    format!("{name} for {}", result.networks[compared.network].budget.text)
+}
+
 /// The result in a table, and the differences with their intervals.
 pub(super) fn print_result(result: &RunResult) {
     let percent = |share: Option<f64>| share.map_or("-".into(), |s| format!("{:.1} %", s * 100.0));
+    let rows = rows(result);
+    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0).max(18);
     say!("{}", result.device);
     say!(
-        "{:<18} {:>10} {:>8} {:>8} {:>8} {:>12} {:>8}",
+        "{:<width$} {:>10} {:>8} {:>8} {:>8} {:>12} {:>8}",
         "network",
         "latency",
         "MMACs",
@@ -123,39 +185,30 @@ pub(super) fn print_result(result: &RunResult) {
         "test",
         "balanced"
     );
-    let row = |name: &str, latency: f64, macs: u64, params: u64, accuracy: &Accuracy, interval: f64| {
+    for Row { name, latency_ms, macs, params, accuracy, interval, .. } in &rows {
         let test = accuracy.test.map_or("-".into(), |a| format!("{:.1} ± {:.1} %", a * 100.0, interval * 100.0));
         say!(
-            "{name:<18} {:>7.3} ms {:>8.2} {:>8.1} {:>8} {test:>12} {:>8}",
-            latency,
-            macs as f64 / 1e6,
-            params as f64 / 1e3,
+            "{name:<width$} {latency_ms:>7.3} ms {:>8.2} {:>8.1} {:>8} {test:>12} {:>8}",
+            *macs as f64 / 1e6,
+            *params as f64 / 1e3,
             percent(accuracy.holdout),
             percent(accuracy.balanced)
         );
-    };
-    let i = &result.initial;
-    row("initial, shared", i.latency_ms, i.macs, i.params, &i.accuracy, 0.0);
-    for n in &result.networks {
-        let name = format!("found for {}", n.budget.text);
-        row(&name, n.latency_ms, n.macs, n.params, &n.accuracy, n.interval);
-    }
-    for c in &result.compare {
-        row(&c.name, c.latency_ms, c.macs, c.params, &c.accuracy, c.interval);
     }
     if let Some(target) = &result.target {
         say!("predicted for {target}, and not measured there:");
-        let found = result.networks.iter().map(|n| (format!("found for {}", n.budget.text), n.target_ms));
-        let compared = result.compare.iter().map(|c| (c.name.clone(), c.target_ms));
-        for (name, ms) in [("initial".to_owned(), i.target_ms)].into_iter().chain(found).chain(compared) {
-            say!("{name:<22} {:>7.3} ms", ms.unwrap_or(f64::NAN));
+        for Row { name, target_ms, .. } in &rows {
+            say!("{name:<width$} {:>7.3} ms", target_ms.unwrap_or(f64::NAN));
         }
     }
     for c in &result.compare {
-        let d = &c.difference;
+        let (d, rival) = (&c.difference, rival(result, c));
+        let found = match result.networks.len() {
+            1 => "found".to_owned(),
+            _ => format!("found for {}", result.networks[c.network].budget.text),
+        };
         say!(
-            "found - {}: {:+.2} points, 95 % interval {:+.2} to {:+.2} (paired over the same images)",
-            c.name,
+            "{found} - {rival}: {:+.2} points, 95 % interval {:+.2} to {:+.2} (paired over the same images)",
             d.value * 100.0,
             d.low * 100.0,
             d.high * 100.0

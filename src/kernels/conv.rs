@@ -127,6 +127,7 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Width
             ("PIXELS", tile.pixels),
             ("QUADS", tile.quads),
             ("QUAD_LANES", tile.quad_lanes),
+            ("IN_ROW", u32::from(tile.in_row)),
             ("CHANNELS", conv.summed_channels()),
             ("KERNEL", conv.kernel),
             ("STRIDE", conv.stride),
@@ -254,6 +255,7 @@ pub fn backward_data(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: 
             ("PIXELS", tile.pixels),
             ("QUADS", tile.quads),
             ("QUAD_LANES", tile.quad_lanes),
+            ("IN_ROW", u32::from(tile.in_row)),
             ("KERNEL", conv.kernel),
             ("STRIDE", conv.stride),
             ("SHORTCUT", Merge::code(merge.as_ref())),
@@ -394,6 +396,8 @@ struct Tile {
     pixels: u32,
     quads: u32,
     quad_lanes: u32,
+    /// Whether its pixels are neighbours in one row that a 3x3 kernel reads once for three taps.
+    in_row: bool,
 }
 
 impl Tile {
@@ -406,8 +410,9 @@ impl Tile {
         let most = out.quads().div_ceil(quad_lanes);
         let (pixels, quads) =
             row_tile(tuning, conv, out, most).unwrap_or_else(|| usual_tile(tuning, out.pixels(), most));
-        let mut tile = Self { pixels, quads, quad_lanes };
-        // Halves of a row's segment are segments too: the order of a sum does not change with the images.
+        // Said before the tile is cut, which is for the sake of few images: the order of a sum does not follow them.
+        let in_row = conv.kernel == 3 && conv.stride == 1 && out.width.is_multiple_of(pixels);
+        let mut tile = Self { pixels, quads, quad_lanes, in_row };
         let all_groups = |tile: &Self| tile.groups(lanes, out).map(u64::from).iter().product::<u64>();
         while tile.pixels.is_multiple_of(2) && all_groups(&tile) < u64::from(tuning.conv_groups) {
             tile.pixels /= 2;

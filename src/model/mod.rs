@@ -14,4 +14,4 @@ pub use architecture::{Architecture, ArchitectureError};
 pub use folded::{FoldedLayer, WeightType, rounded, to_folded_safetensors};
 pub use network::{ModelError, Network, read};
 pub use predictor::{Model, Prediction};
-pub use weights::{Matched, WeightsError, from_safetensors, take_matching, to_safetensors};
+pub use weights::{Matched, WeightsError, copy_tensors, from_safetensors, take_matching, to_safetensors};

@@ -154,8 +154,8 @@ pub fn from_safetensors(graph: &Graph, bytes: &[u8]) -> Result<Weights, WeightsE
 /// What a network's weights took from a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matched {
-    /// Tensors that were taken.
-    pub taken: usize,
+    /// Names of the tensors that were taken.
+    pub taken: Vec<String>,
     /// Tensors of the network that the file does not have, or has in another shape, each in words.
     pub left: Vec<String>,
     /// Tensors of the file that the network does not have.
@@ -175,7 +175,7 @@ pub fn take_matching(graph: &Graph, weights: &mut Weights, bytes: &[u8]) -> Resu
         match file.tensor(&tensor.name) {
             Ok(view) if tensor.is_like(&view) => {
                 tensor.read(&view, weights)?;
-                matched.taken += 1;
+                matched.taken.push(tensor.name.clone());
             }
             Ok(view) => matched.left.push(format!(
                 "{} ({:?} {:?} in the file, {:?} here)",
@@ -191,6 +191,16 @@ pub fn take_matching(graph: &Graph, weights: &mut Weights, bytes: &[u8]) -> Resu
     matched.unused = file.names().into_iter().map(ToString::to_string).filter(|name| !is_known(name)).collect();
     matched.unused.sort();
     Ok(matched)
+}
+
+/// Gives `weights` the tensors with these names that `others`, of the same graph, have.
+pub fn copy_tensors(graph: &Graph, weights: &mut Weights, others: &Weights, names: &[String]) {
+    for place in stored(graph).iter().filter(|tensor| names.contains(&tensor.name)).flat_map(|tensor| &tensor.places) {
+        match *place {
+            Place::Value(index) => weights.values[index] = others.values[index],
+            Place::Running(index, channel) => weights.running[index][channel] = others.running[index][channel],
+        }
+    }
 }
 
 impl Stored {
@@ -252,7 +262,7 @@ mod tests {
         let mut weights = new.clone();
         let matched = take_matching(&graph, &mut weights, &file).unwrap();
         let all = stored(&graph).len();
-        assert_eq!(matched.taken, all - 2);
+        assert_eq!(matched.taken.len(), all - 2);
         assert_eq!(
             matched.left,
             [
@@ -270,7 +280,7 @@ mod tests {
 
         let more = [("head.extra", TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap())];
         let matched = take_matching(&graph, &mut weights, &safetensors::serialize(more, None).unwrap()).unwrap();
-        assert_eq!((matched.taken, matched.left.len(), matched.unused), (0, all, vec!["head.extra".to_owned()]));
+        assert_eq!((matched.taken.len(), matched.left.len(), matched.unused), (0, all, vec!["head.extra".to_owned()]));
         let endless = to_safetensors(
             &graph,
             &Weights { values: vec![f32::NAN; new.values.len()], ..new.clone() },

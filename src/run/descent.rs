@@ -149,6 +149,7 @@ impl Run<'_> {
             listener: self.listener,
             from: initial_cost,
             to: budgets.iter().copied().fold(f64::MAX, f64::min),
+            confirmed_after: (resource == Resource::Latency).then_some(prepared.space.search.confirm_seconds),
             candidates: Vec::new(),
             iterates: Vec::new(),
             fault: None,
@@ -209,6 +210,8 @@ struct FolderObserver<'a> {
     listener: &'a mut dyn Listener,
     from: f64,
     to: f64,
+    /// Seconds to a second measurement, where there is one.
+    confirmed_after: Option<f64>,
     candidates: Vec<Candidate>,
     iterates: Vec<Iterate>,
     fault: Option<RunError>,
@@ -232,6 +235,13 @@ impl Observer for FolderObserver<'_> {
         }
         self.iterates.push(iterate.clone());
         self.progress(iterate.measured);
+    }
+
+    fn confirming(&mut self) {
+        if let Some(seconds) = self.confirmed_after {
+            let text = format!("within every budget; measured once more after {seconds:.0} s, since devices drift");
+            self.listener.event(&Event::Note { text });
+        }
     }
 
     fn not_confirmed(&mut self, iterate: &Iterate, now: f64) {

@@ -1,6 +1,6 @@
 //! Why a run ended.
 
-use super::folder::{Folder, FolderError};
+use super::folder::{Folder, FolderError, quoted};
 use crate::data::DataError;
 use crate::gpu::GpuError;
 use crate::graph::NetworkError;
@@ -45,6 +45,12 @@ pub enum RunError {
     /// A file of weights.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// A run without the super-network that was to be searched again.
+    #[error("{} has no trained super-network yet; train it first: netadapt resume {}", folder.display(), quoted(folder))]
+    NoSupernet {
+        /// The run's folder.
+        folder: PathBuf,
+    },
     /// A configuration in a run's folder that cannot be read.
     #[error("{path}: {source}")]
     Config {
@@ -80,7 +86,7 @@ pub enum RunError {
         problem: String,
     },
     /// It was asked to stop, and can go on.
-    #[error("stopped; go on with: netadapt resume {folder}")]
+    #[error("stopped; go on with: netadapt resume {}", quoted(folder))]
     Stopped {
         /// The run's folder.
         folder: PathBuf,
@@ -153,7 +159,7 @@ impl RunError {
         }
         match error {
             Self::Budget(_) | Self::Space(_) | Self::Config { .. } | Self::Replay { .. } | Self::Table { .. } => 2,
-            Self::InitialWeights { .. } => 2,
+            Self::InitialWeights { .. } | Self::NoSupernet { .. } => 2,
             Self::Changed { what: "the data set", .. } => 5,
             Self::Changed { .. } => 2,
             Self::Stopped { .. } | Self::TableStopped { .. } => 75,

@@ -16,7 +16,10 @@ use std::sync::{Arc, Mutex};
 #[non_exhaustive]
 pub enum FolderError {
     /// There is a run in it already.
-    #[error("{path} holds a run already; name another folder with --out, or go on with `netadapt resume {path}`")]
+    #[error(
+        "{path} holds a run already; name another folder with --out, or go on with `netadapt resume {}`",
+        quoted(path)
+    )]
     Occupied {
         /// The folder.
         path: PathBuf,
@@ -61,6 +64,13 @@ pub enum FolderError {
         /// What is wrong.
         reason: String,
     },
+}
+
+/// A path as a shell takes it, for commands that are told.
+pub(crate) fn quoted(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    // No path has the byte that cannot be quoted.
+    shlex::try_quote(&path).map_or_else(|_| path.to_string(), Into::into)
 }
 
 /// Is asked when the disk is full: whether to try again, after a while. It is given the file.
@@ -261,6 +271,27 @@ impl Folder {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Removes all that the run has written, and the folder itself unless something else is in it.
+    pub(super) fn discard(self) -> Result<(), FolderError> {
+        let mut folders = vec![String::new()];
+        folders.extend(SUBFOLDERS.map(String::from));
+        // The lock last: whoever takes the folder meanwhile is told so.
+        for sub in folders.iter().rev() {
+            for name in self.files(sub)? {
+                let name = if sub.is_empty() { name } else { format!("{sub}/{name}") };
+                if name != LOCK && !SUBFOLDERS.contains(&name.as_str()) {
+                    self.remove(&name)?;
+                }
+            }
+        }
+        self.remove(LOCK)?;
+        for sub in folders.iter().rev() {
+            // One that somebody has put something into stays.
+            let _ = fs::remove_dir(self.path.join(sub));
+        }
+        Ok(())
     }
 
     /// Removes what a crash left of files that were being written.

@@ -5,7 +5,7 @@ use super::events::Event;
 use super::pinned::PinnedFile;
 use super::search::Run;
 use crate::graph::{Graph, Weights, initial_weights};
-use crate::model::{Matched, read, take_matching};
+use crate::model::{Matched, copy_tensors, read, take_matching};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -37,12 +37,10 @@ impl InitialWeights {
 
     /// Refuses a file that gives this network nothing.
     pub(super) fn check(&self, graph: &Graph) -> Result<(), RunError> {
-        match self.give(graph, &mut initial_weights(graph, 0))? {
-            Matched { taken: 0, .. } => {
-                Err(self.refused("no tensor in it has the name and shape of one of the network's"))
-            }
-            _ => Ok(()),
+        if self.give(graph, &mut initial_weights(graph, 0))?.taken.is_empty() {
+            return Err(self.refused("no tensor in it has the name and shape of one of the network's"));
         }
+        Ok(())
     }
 
     fn refused(&self, problem: impl ToString) -> RunError {
@@ -56,20 +54,36 @@ fn bytes(path: &Path) -> Result<Vec<u8>, RunError> {
 }
 
 impl Run<'_> {
-    /// Weights that no training has changed yet: new ones, and those of `--init-from` where they match.
-    pub(super) fn untrained(&mut self, name: &str, graph: &Graph) -> Result<Weights, RunError> {
+    /// Weights of the super-network that no training has changed yet: new ones, and those of `--init-from` where they
+    /// match.
+    pub(super) fn untrained(&mut self) -> Result<Weights, RunError> {
+        let graph = &self.prepared.graph;
         let mut weights = initial_weights(graph, self.config.seed);
         if let Some(file) = &self.config.init_from {
             let matched = file.give(graph, &mut weights)?;
-            self.listener.event(&Event::Note { text: told(name, &file.0.path, &matched) });
+            self.listener.event(&Event::Note { text: told(&file.0.path, &matched) });
+        }
+        Ok(weights)
+    }
+
+    /// The same for a network with this graph of its own. What matches the super-network is cut to the network's widths,
+    /// so that networks that are compared start from as much of the file.
+    pub(super) fn untrained_alone(&self, graph: &Graph) -> Result<Weights, RunError> {
+        let mut weights = initial_weights(graph, self.config.seed);
+        if let Some(file) = &self.config.init_from {
+            let full = &self.prepared.graph;
+            let mut whole = initial_weights(full, self.config.seed);
+            let matched = file.give(full, &mut whole)?;
+            copy_tensors(graph, &mut weights, &whole.prefix(full, graph), &matched.taken);
         }
         Ok(weights)
     }
 }
 
 /// What matched and what did not, in a sentence or three.
-fn told(name: &str, path: &Path, Matched { taken, left, unused }: &Matched) -> String {
-    let mut text = format!("{name}: {taken} of {} tensors start from {}", taken + left.len(), path.display());
+fn told(path: &Path, Matched { taken, left, unused }: &Matched) -> String {
+    let (taken, all) = (taken.len(), taken.len() + left.len());
+    let mut text = format!("{taken} of {all} tensors of the super-network start from {}", path.display());
     for (names, what) in [(left, "left as new"), (unused, "not used of the file")] {
         if names.is_empty() {
             continue;

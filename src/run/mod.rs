@@ -38,6 +38,7 @@ pub use config::{Comparison, Config, FinalStart, StrategyKind, TeacherKind, thre
 pub use environment::{Environment, OpenDevice};
 pub use error::RunError;
 pub use events::{Event, Listener, Phase};
+pub(crate) use folder::quoted;
 pub use folder::{Folder, FolderError, Patience};
 pub(crate) use images::CACHE_BYTES;
 pub use images::test_images;

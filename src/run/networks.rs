@@ -233,7 +233,11 @@ impl Run<'_> {
             self.listener.event(&Event::Note { text });
             return Ok(None);
         };
-        let label = format!("{name}-{}", rival.index);
+        // The same network for every budget: what was trained of it is found again.
+        let label = match comparison {
+            Comparison::Initial => name.to_owned(),
+            Comparison::Uniform | Comparison::Random => format!("{name}-{}", rival.index),
+        };
         let score = self.shared_score(known, &arch)?;
         let (weights, trained) = self.train_compact(&label, &arch, known, &mut watch)?;
         self.save(&format!("networks/{label}"), &arch, &weights)?;

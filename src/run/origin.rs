@@ -41,6 +41,9 @@ impl DataRecord {
 struct Started {
     config: Config,
     space: Space,
+    /// The command, as a shell takes it.
+    #[serde(default)]
+    command: String,
 }
 
 impl Started {
@@ -124,7 +127,7 @@ pub fn source(run: &Path) -> Result<Source, RunError> {
     let missing = |error: FolderError| {
         if error.is_missing() { FolderError::NoRun { path: run.to_owned() } } else { error }
     };
-    let Started { config, space } = read_json::<Started>(&run.join(STARTED)).map_err(missing)?.valid()?;
+    let Started { config, space, .. } = read_json::<Started>(&run.join(STARTED)).map_err(missing)?.valid()?;
     let data = read_json(&run.join(DATA)).map_err(missing)?;
     Ok(Source { config: Config { out: run.to_owned(), ..config }, space, data })
 }
@@ -142,7 +145,12 @@ impl Source {
 
     /// The weights of its super-network.
     pub(super) fn shared(&self, prepared: &Prepared) -> Result<Weights, RunError> {
-        let bytes = folder::read(&self.config.out.join("initial/model.safetensors"))?;
+        let run = &self.config.out;
+        let missing = |error: FolderError| match error.is_missing() {
+            true => RunError::NoSupernet { folder: run.clone() },
+            false => error.into(),
+        };
+        let bytes = folder::read(&run.join("initial/model.safetensors")).map_err(missing)?;
         Ok(from_safetensors(&prepared.graph, &bytes)?)
     }
 }
@@ -156,7 +164,8 @@ pub(super) fn write(folder: &Folder, config: &Config, prepared: &Prepared) -> Re
     write_env(folder, prepared)?;
     folder.write_json(DATA, &DataRecord::new(prepared))?;
     // The last of them: where it is there, so are the others.
-    folder.write_json(STARTED, &Started { config: config.clone(), space: prepared.space.clone() })?;
+    let command = shlex::try_join(std::env::args().collect::<Vec<_>>().iter().map(String::as_str)).unwrap_or_default();
+    folder.write_json(STARTED, &Started { config: config.clone(), space: prepared.space.clone(), command })?;
     Ok(())
 }
 
@@ -202,6 +211,11 @@ pub(super) fn read(folder: &Folder) -> Result<(Config, Option<(Space, Env)>), Ru
     }
     let env = folder.read_json::<Env>(ENV)?.usable().map_err(|reason| folder.damaged(ENV, &reason))?;
     Ok((config, Some((started.space, env))))
+}
+
+/// The command that the run was started with, as a shell takes it.
+pub(super) fn command(folder: &Folder) -> Result<String, RunError> {
+    Ok(folder.read_json::<Started>(STARTED)?.command)
 }
 
 /// Refuses images that are not those that the run was started with.

@@ -148,8 +148,8 @@ fn first_batch(config: &Config, prepared: &Prepared) -> Vec<TrainingPicture> {
     each.zip(told).filter_map(picture).collect()
 }
 
-/// The page's view of the result, beside what the run has `collected` on its way: networks, iterates,
-/// candidates, trainings.
+/// The page's view of the result, beside what the run has `collected` on its way: its command, networks,
+/// iterates, candidates, trainings.
 pub(super) fn input(
     config: &Config,
     prepared: &Prepared,
@@ -189,7 +189,6 @@ pub(super) fn input(
             StrategyKind::Random => "random".into(),
         },
         seed: config.seed,
-        command: std::env::args().collect::<Vec<_>>().join(" "),
         date: date(),
         resource: resource.to_string(),
         device: report::Device {

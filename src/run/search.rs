@@ -20,7 +20,7 @@ use super::stop::Stop;
 use super::table::own_table;
 use crate::latency::Origin;
 use crate::report;
-use crate::search::{Candidate, Resource};
+use crate::search::{Candidate, Resource, SearchError};
 use crate::space::Arch;
 use std::error::Error;
 use std::path::Path;
@@ -36,13 +36,16 @@ const RESULTS: &str = "training,epoch,epochs,loss,accuracy,learning_rate";
 ///
 /// # Errors
 /// `RunError` names what went wrong; nothing is trained before budget, device and images are known to
-/// be good. After `RunError::Stopped`, and after any other end, [`resume`] goes on.
+/// be good. After `RunError::Stopped`, and after any other end, [`resume`] goes on; but of a run whose budget is out of
+/// reach nothing stays.
 pub fn search(config: &Config, environment: Environment, listener: &mut dyn Listener) -> Result<RunResult, RunError> {
     let space = space(config)?;
     Folder::refuse_occupied(&config.out)?;
     let prepared = prepare(config, space, &environment, None, listener)?;
     if let Some(run) = &config.from {
-        origin::source(run)?.check_data(&prepared)?;
+        let source = origin::source(run)?;
+        source.check_data(&prepared)?;
+        source.shared(&prepared)?;
     }
     if let Some(file) = &config.init_from {
         file.check(&prepared.graph)?;
@@ -53,7 +56,12 @@ pub fn search(config: &Config, environment: Environment, listener: &mut dyn List
     }
     let folder = Folder::create(&config.out, environment.disk.clone(), environment.patience.clone())?;
     origin::write(&folder, config, &prepared)?;
-    Attempts { config, folder: &folder, environment: &environment }.run(prepared, listener)
+    let result = Attempts { config, folder: &folder, environment: &environment }.run(prepared, listener);
+    // Nothing was trained yet, and the next try with another budget may want the folder's name.
+    if matches!(result, Err(RunError::Search(SearchError::OutOfReach { .. }))) && folder.files("initial")?.is_empty() {
+        folder.discard()?;
+    }
+    result
 }
 
 /// Goes on with the run in this folder, and gives the result that it would have given.
@@ -190,7 +198,7 @@ impl Run<'_> {
     /// The three steps, the comparison and the report.
     fn all_steps(&mut self) -> Result<RunResult, RunError> {
         let prepared = self.prepared;
-        let untrained = self.untrained("super-network", &prepared.graph)?;
+        let untrained = self.untrained()?;
         let meter = LatencyMeter::new(prepared, untrained.clone(), self.measurements, self.stop)?;
         self.listener.event(&Event::Measured { network: "initial".into(), latency: meter.initial() });
         let limits = self.check_budgets(&meter)?;
@@ -287,7 +295,7 @@ impl Run<'_> {
 
     /// Writes `report.html`, and `report.json` that it can be made from again.
     fn write_report(&mut self, result: &RunResult) -> Result<(), RunError> {
-        let collected = std::mem::take(&mut self.report);
+        let collected = report::Input { command: origin::command(self.folder)?, ..std::mem::take(&mut self.report) };
         let input = page::input(self.config, self.prepared, self.resource(), result, collected);
         self.folder.write_json("report.json", &input)?;
         self.folder.write("report.html", report::page(&input).as_bytes())?;

@@ -335,6 +335,7 @@ impl<'a> Goals<'a> {
     /// Measures once more what was found, all of it after the descent, so that one wait does for all. Whether every
     /// budget is kept; where one is not, the later value is the one to go on from.
     fn confirm(&mut self, problem: &mut Problem<'_>) -> Result<bool, SearchError> {
+        problem.observer.confirming();
         for goal in self.order.iter_mut().filter(|goal| !goal.is_confirmed) {
             let Found { arch, iterate, .. } = goal.found.as_ref().expect("a descent ends when all are found");
             goal.over = problem.confirm(iterate, arch, goal.budget)?.map(|now| {

@@ -54,6 +54,9 @@ pub trait Observer {
     /// The search stands at another network.
     fn iterate(&mut self, _iterate: &Iterate) {}
 
+    /// Every budget has a network that measured within it; those are measured again, some time after.
+    fn confirming(&mut self) {}
+
     /// The network that was found within a budget costs more now: the search goes on from it.
     fn not_confirmed(&mut self, _iterate: &Iterate, _now: f64) {}
 }

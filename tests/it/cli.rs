@@ -122,9 +122,16 @@ fn a_latency_budget_is_kept_or_refused_before_any_training() {
     let start = std::time::Instant::now();
     let refused = search(&data, &space, &dir.path().join("refused"), &["--budget", "1ns"]);
     fails(&refused, 2, &["1ns"]);
-    let refused = search(&data, &space, &dir.path().join("refused"), &["--budget", "0.1us"]);
-    fails(&refused, 3, &["out of reach"]);
-    assert!(!dir.path().join("refused/results.csv").exists(), "nothing was trained");
+    // A folder that was there stays, and so does what is hidden in it.
+    let (mine, kept) = (dir.path().join("mine"), dir.path().join("mine/.keep"));
+    std::fs::create_dir(&mine).unwrap();
+    std::fs::write(&kept, "").unwrap();
+    for out in [dir.path().join("refused"), mine.clone()] {
+        fails(&search(&data, &space, &out, &["--budget", "0.1us"]), 3, &["out of reach"]);
+    }
+    assert!(!dir.path().join("refused").exists(), "nothing was trained, and the folder is free for the next try");
+    assert_eq!(std::fs::read_dir(&mine).unwrap().count(), 1);
+    assert!(kept.exists());
     assert!(start.elapsed().as_secs() < 60);
 
     let out = dir.path().join("run");
@@ -179,7 +186,35 @@ fn two_budgets_hold_together() {
     fails(&refused, 2, &["`8ms` and `4ms` both limit the latency"]);
     let refused = search(&data, &space, &dir.path().join("refused"), &["--budget", "80%MAC", "--budget", "1B"]);
     fails(&refused, 3, &["1B is out of reach", "904B"]);
-    assert!(!dir.path().join("refused/results.csv").exists(), "nothing was trained");
+    assert!(!dir.path().join("refused").exists(), "nothing was trained");
+}
+
+/// What a search is compared with is told apart by its budget; the initial network is one for all, and trained once.
+#[test]
+fn each_of_two_budgets_has_its_rivals() {
+    let Scene { dir, data, space } = Scene::new();
+    let out = dir.path().join("run");
+    let output = search(&data, &space, &out, &["--budget", "85%MAC,70%MAC", "--compare", "initial,uniform"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines = |begin: &str| text.lines().filter(|line| line.starts_with(begin)).count();
+    let begins = [
+        "initial, shared ",
+        "initial ",
+        "uniform for 85%MAC ",
+        "uniform for 70%MAC ",
+        "found for 85%MAC - initial: ",
+        "found for 70%MAC - initial: ",
+        "found for 70%MAC - uniform for 70%MAC: ",
+    ];
+    assert_eq!(begins.map(lines), [1; 7], "{text}");
+    let results = std::fs::read_to_string(out.join("results.csv")).unwrap();
+    assert_eq!(results.lines().filter(|line| line.starts_with("initial")).count(), 3, "{results}");
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
+    assert!(report["command"].as_str().is_some_and(|command| command.contains(" search ")), "{}", report["command"]);
+    assert_eq!(report["comparison"].as_array().map(Vec::len), Some(4));
+    let names: Vec<_> = report["trainings"].as_array().unwrap().iter().map(|curve| &curve["name"]).collect();
+    assert_eq!(names, ["supernet", "network-0", "network-1", "initial", "uniform-0", "uniform-1"]);
 }
 
 #[test]

@@ -88,10 +88,10 @@ fn epochs(config: &Config, training: &str) -> Vec<String> {
     text.lines().filter(|line| line.starts_with(&format!("{training},"))).map(str::to_owned).collect()
 }
 
-/// The loss of the first epoch of the super-network.
-fn first_loss(config: &Config) -> f64 {
-    let epochs = epochs(config, "supernet");
-    let line = epochs.iter().find(|line| line.starts_with("supernet,1,")).expect("an epoch");
+/// The loss of the first epoch of a training.
+fn first_loss(config: &Config, training: &str) -> f64 {
+    let epochs = epochs(config, training);
+    let line = epochs.iter().find(|line| line.starts_with(&format!("{training},1,"))).expect("an epoch");
     line.split(',').nth(3).expect("a loss").parse().expect("a number")
 }
 
@@ -123,21 +123,21 @@ fn a_training_from_new_weights_is_longer_and_has_its_own_augmentation() {
 #[test]
 fn a_run_starts_from_the_weights_of_a_file() {
     let scene = Scene::new();
-    let first = scene.config("first", "70%MAC");
+    let first = Config { final_start: FinalStart::Scratch, ..scene.config("first", "70%MAC") };
     run::search(&first, gpu().clone().into(), &mut ()).expect("it ends");
     let file = first.out.join("initial/model.safetensors");
     let init_from = Some(InitialWeights::open(&file).expect("it is there"));
-    let second =
-        Config { init_from, final_start: FinalStart::Scratch, epochs: Some(1), ..scene.config("second", "70%MAC") };
+    let second = Config { init_from, out: scene.path("second"), epochs: Some(1), ..first.clone() };
     let mut notes = Notes(Vec::new());
     run::search(&second, gpu().clone().into(), &mut notes).expect("it ends");
-    let note = |name: &str| notes.0.iter().find(|note| note.starts_with(name)).expect("it is told").clone();
-    let words: Vec<String> = note("super-network: ").split(' ').map(str::to_owned).collect();
-    assert_eq!(words[1], words[3], "all of them start from it: {words:?}");
-    let found = note("network-0: ");
-    assert!(found.contains("left as new: ") || found.contains("not used of the file: "), "it is smaller: {found}");
-    let (warm, cold) = (first_loss(&second), first_loss(&first));
-    assert!(warm < cold - 0.1, "{warm} {cold}");
+    let told = notes.0.iter().find(|note| note.contains(" start from ")).expect("it is told");
+    let words: Vec<&str> = told.split(' ').collect();
+    assert_eq!(words[0], words[2], "all of them start from it: {told}");
+    // The found network, smaller than what the file is of, starts from its part of the same.
+    for training in ["supernet", "network-0"] {
+        let (warm, cold) = (first_loss(&second, training), first_loss(&first, training));
+        assert!(warm < cold - 0.1, "{training}: {warm} {cold}");
+    }
 
     let third = Config { out: scene.path("third"), ..second };
     let stop = || Environment { stop: Stop::at(1), ..Environment::from(gpu().clone()) };

@@ -173,6 +173,19 @@ fn a_super_network_is_searched_again() {
     }
     assert_eq!(got, want);
 
+    // One that is not that far yet, in a folder that a shell would take apart.
+    let early = scene.config("not yet", "90%MAC");
+    assert!(is_stopped(&run::search(&early, Environment { stop: Stop::at(1), ..environment() }, &mut ())));
+    let other = Config { from: Some(early.out), ..scene.config("early", "70%MAC") };
+    let error = run::search(&other, environment(), &mut ()).unwrap_err();
+    assert_eq!(error.exit_code(), 2, "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("no trained super-network") && text.contains("resume '/") && text.ends_with("not yet'"),
+        "{text}"
+    );
+    assert!(!other.out.exists());
+
     // Another seed splits the images in another way: some that were trained on would score.
     let other = Config { seed: 5, from, ..scene.config("other", "70%MAC") };
     let error = run::search(&other, environment(), &mut ()).unwrap_err();
@@ -191,7 +204,7 @@ fn the_initial_network_teaches_the_final_trainings() {
             let lines = results.lines().filter_map(|line| line.strip_prefix(training)?.strip_prefix(','));
             lines.map(str::to_owned).collect()
         };
-        (of("teacher"), of("network-0"), of("initial-0"))
+        (of("teacher"), of("network-0"), of("initial"))
     };
     let (teacher, untaught, initial) = run("untaught", TeacherKind::None, vec![Comparison::Initial]);
     assert!(teacher.is_empty() && initial.len() == 3, "{teacher:?} {initial:?}");

@@ -4,6 +4,9 @@ use crate::harness::*;
 use netadapt::check::conv::{Case, Epilogue, Shape, backward_data, backward_weight, forward, linear, transpose};
 use netadapt::check::operands::{ACTIVATIONS, Pattern, SHORTCUTS};
 use netadapt::check::{Outcome, Setting};
+use netadapt::gpu::{Program, Recording};
+use netadapt::kernels::conv::{self, Conv};
+use netadapt::kernels::{Map, RowId, Tuning, Widths};
 use netadapt::space::{Activation, Shortcut};
 
 const SHAPES: [Shape; 19] = [
@@ -112,4 +115,50 @@ fn linear_layers() {
         }
     }
     faults.finish();
+}
+
+/// Few images get smaller tiles, so that a GPU has enough workgroups; networks scored in one pass are those scored alone
+/// only if no sum is taken in another order for it.
+#[test]
+fn how_many_images_there_are_changes_no_bit_of_one() {
+    const MANY: u32 = 16;
+    const CHANNELS: u32 = 32;
+    // With so many images no tile is cut, with one all are.
+    let tuning = Tuning { conv_groups: MANY, ..Tuning::GPU };
+    let random = |count: usize, seed: u32| -> Vec<f32> {
+        let value = |i: usize| ((i as u32).wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) as f32 / 1e7 - 0.8;
+        (0..count).map(value).collect()
+    };
+    for [height, width] in [[5, 5], [6, 6], [3, 7], [9, 6], [12, 8]] {
+        let image = random((height * width * CHANNELS) as usize, 1);
+        let weight = random((9 * CHANNELS * CHANNELS) as usize, 2);
+        let outputs = |images: u32, is_forward: bool| -> Vec<u32> {
+            let rows = [u32::MAX, 3].map(|value| vec![value; images as usize]).concat();
+            let widths = Widths { buf: gpu().upload("widths", &rows).expect("it is small"), images };
+            let [input, output] = ["input", "output"]
+                .map(|name| Map::new(gpu(), name, [images, height, width, CHANNELS]).expect("it is small"));
+            gpu().write(&input.buf, &image.repeat(images as usize));
+            let weight = gpu().upload("weight", &weight).expect("it is small");
+            let (row, kernel_row) = (RowId::UNLIMITED, RowId(1));
+            let conv =
+                Conv { kernel: 3, stride: 1, channels: CHANNELS, filters: CHANNELS, input: row, kept: row, kernel_row };
+            let mut rec = Recording::new();
+            if is_forward {
+                let io = conv::Forward { x: &input, weight: &weight, deployed: None, merge: None, y: &output };
+                conv::forward(&mut rec, &tuning, &conv, &widths, io);
+            } else {
+                let io = conv::BackwardData { dz: &input, transposed: &weight, merge: None, dx: &output };
+                conv::backward_data(&mut rec, &tuning, &conv, &widths, io);
+            }
+            let program = Program::new(gpu(), rec).expect("it is a program");
+            program.run();
+            gpu().read(&output.buf).expect("the device works")
+        };
+        for is_forward in [true, false] {
+            let (alone, all) = (outputs(1, is_forward), outputs(MANY, is_forward));
+            for one in all.chunks_exact(alone.len()) {
+                assert!(one == alone, "{height}x{width}, forward: {is_forward}");
+            }
+        }
+    }
 }

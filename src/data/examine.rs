@@ -190,8 +190,9 @@ pub fn examine(root: &Path, options: &Options, threads: usize, progress: &mut dy
     let mut channels = BTreeMap::new();
     usable().for_each(|image| *channels.entry(image.channels).or_default() += 1);
     let train = listing.splits[0].iter().zip(&seen).filter(|(_, seen)| seen.is_some()).map(|(entry, _)| entry.label);
+    let test = seen.iter().rev().take(listing.splits[2].len()).flatten().count();
     let allowed = allowed(options.max_bad, entries.len());
-    let error = tolerate(&bad, allowed, train, listing.classes.len()).err();
+    let error = tolerate(&bad, allowed, listing.classes.len(), train, test).err();
     Report {
         images: entries.len(),
         sizes: sizes(usable()),

@@ -204,7 +204,8 @@ impl Dataset {
     /// Leaves out files that turn out to be no usable images, when they are decoded for example.
     ///
     /// # Errors
-    /// [`DataError::BadFiles`] when there are too many by now, or a class has no image to train on any more.
+    /// [`DataError::BadFiles`] when there are too many by now, a class has no image to train on any more, or none is left
+    /// to test with.
     pub fn leave_out(&mut self, bad: Vec<BadFile>) -> Result<(), DataError> {
         let gone: HashSet<PathBuf> = bad.iter().map(|file| file.path.clone()).collect();
         for split in [&mut self.train, &mut self.holdout, &mut self.test] {
@@ -212,7 +213,8 @@ impl Dataset {
         }
         self.bad.extend(bad);
         self.bad.sort_by(|a, b| a.path.cmp(&b.path));
-        tolerate(&self.bad, self.allowed, self.train.iter().map(|sample| sample.label), self.classes.len())
+        let train = self.train.iter().map(|sample| sample.label);
+        tolerate(&self.bad, self.allowed, self.classes.len(), train, self.test.len())
     }
 
     /// What was left out, for people; nothing where nothing was.
@@ -245,16 +247,19 @@ pub(super) fn allowed(max_bad: f64, images: usize) -> usize {
     (max_bad * images as f64) as usize
 }
 
-/// Whether these files can be left out: they are not too many, and each class keeps images to train on.
+/// Whether these files can be left out: they are not too many, each class keeps images to train on, whose labels are
+/// `train`, and some are left to test with.
 pub(super) fn tolerate(
     bad: &[BadFile],
     allowed: usize,
-    train: impl Iterator<Item = u32>,
     classes: usize,
+    train: impl Iterator<Item = u32>,
+    test: usize,
 ) -> Result<(), DataError> {
     let mut kept = vec![false; classes];
     train.for_each(|label| kept[label as usize] = true);
-    BadFiles::check(bad, if kept.contains(&false) { 0 } else { allowed })
+    let enough = test > 0 && !kept.contains(&false);
+    BadFiles::check(bad, if enough { allowed } else { 0 })
 }
 
 /// A dataset's files by split, before any of them is opened.

@@ -103,7 +103,8 @@ impl Training {
         let (parameters, images) = Self::own_bytes(graph, options);
         footprint.state += parameters.iter().sum::<u64>();
         footprint.maps += images.unwrap_or(0);
-        footprint.largest = footprint.largest.max(images.unwrap_or(0));
+        let own = parameters.into_iter().chain(images);
+        footprint.largest = own.fold(footprint.largest, u64::max);
         footprint
     }
 

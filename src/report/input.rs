@@ -84,16 +84,17 @@ pub struct DatasetSummary {
 
 /// Wall-clock seconds of each step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Seconds {
-    /// Timing the layers.
+    /// Timing operations.
     pub table: f64,
     /// Training the super-network.
     pub supernet: f64,
-    /// Searching.
+    /// Sampling and scoring.
     pub search: f64,
-    /// Training what was found.
+    /// Final trainings.
     pub r#final: f64,
-    /// Training and measuring what it is compared with.
+    /// Training and measuring what they are compared with.
     pub compare: f64,
 }
 
@@ -226,7 +227,7 @@ pub struct Compared {
     pub difference: Option<Difference>,
 }
 
-/// A difference of accuracies with its 95 % interval.
+/// Test accuracy of a found network less another's, paired over the same images, with its 95 % interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// The difference, a share of 1.

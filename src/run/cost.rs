@@ -188,18 +188,19 @@ struct LatencyCost<'a> {
 
 impl Cost for LatencyCost<'_> {
     fn predict(&self, arch: &Arch) -> f64 {
-        let table = self.known.table;
-        table.network_ms(&self.prepared.net, arch).expect("the table has every operation of its space")
+        self.known.sum_ms(self.prepared, arch)
     }
 
     fn measure(&mut self, arch: &Arch) -> Result<f64, BoxError> {
-        Ok(self.known.meter.measure(arch, Some(self.predict(arch)))?.median_ms)
+        let predicted = self.known.predicted_ms(self.prepared, arch);
+        Ok(self.known.meter.measure(arch, Some(predicted))?.median_ms)
     }
 
     fn confirm(&mut self, arch: &Arch, budget: f64) -> Result<Option<f64>, BoxError> {
         // What is searched for lies a little below what the user allows.
         let limit = budget / LATENCY_MARGIN;
-        let now = self.known.meter.again(arch, Some(self.predict(arch)))?.median_ms;
+        let predicted = self.known.predicted_ms(self.prepared, arch);
+        let now = self.known.meter.again(arch, Some(predicted))?.median_ms;
         Ok((now > limit).then_some(now))
     }
 }

@@ -34,6 +34,23 @@ pub(super) struct Known<'a> {
     pub(super) teacher: Option<&'a Weights>,
 }
 
+impl Known<'_> {
+    /// Milliseconds that the table gives a network: the sum of its operations.
+    pub(super) fn sum_ms(&self, prepared: &Prepared, arch: &Arch) -> f64 {
+        self.table.network_ms(&prepared.net, arch).expect("the table has every operation of its space")
+    }
+
+    /// What the initial network measured over its sum.
+    fn correction(&self, prepared: &Prepared) -> f64 {
+        self.meter.initial().median_ms / self.sum_ms(prepared, &prepared.net.full())
+    }
+
+    /// What a network is predicted to measure.
+    pub(super) fn predicted_ms(&self, prepared: &Prepared, arch: &Arch) -> f64 {
+        self.sum_ms(prepared, arch) * self.correction(prepared)
+    }
+}
+
 /// What a comparison is made for.
 pub(super) struct Rival<'a> {
     /// The found network.
@@ -50,14 +67,10 @@ fn hits(evaluation: &Evaluation, labels: &[u32]) -> Vec<bool> {
     evaluation.predicted.iter().zip(labels).map(|(a, b)| a == b).collect()
 }
 
-/// Balanced accuracy and the accuracy of each class, on the test images or without them the held-out ones.
+/// Balanced accuracy and the accuracy of each class, on the test images.
 fn classwise(prepared: &Prepared, trained: &Trained) -> (Option<f64>, Vec<ClassAccuracy>) {
-    let (evaluation, images) = match &trained.test {
-        Some(test) => (test, &prepared.test),
-        None => (&trained.holdout, &prepared.holdout),
-    };
     let names = &prepared.dataset.classes;
-    let recalls = recalls(&evaluation.predicted, images.labels(), names.len());
+    let recalls = recalls(&trained.test.predicted, prepared.test.labels(), names.len());
     let of_class = |(name, recall): (&String, &Recall)| ClassAccuracy {
         name: name.clone(),
         images: recall.images,
@@ -103,7 +116,6 @@ impl Run<'_> {
         // The worse of two: both are within a latency budget.
         let latency = measured.iter().copied().max_by(|a, b| a.median_ms.total_cmp(&b.median_ms));
         let latency = latency.expect("it was measured");
-        let test = trained.test.as_ref().map(|t| t.accuracy);
         let (balanced, classes) = classwise(prepared, &trained);
         let network = FoundNetwork {
             budget: ResultBudget {
@@ -125,23 +137,16 @@ impl Run<'_> {
             accuracy: Accuracy {
                 shared: Some(shared_score.accuracy),
                 holdout: Some(trained.holdout.accuracy),
-                test,
+                test: Some(trained.test.accuracy),
                 balanced,
             },
             classes,
             shared_loss: shared_score.loss,
-            interval: interval(test.unwrap_or(trained.holdout.accuracy), prepared.test.len()),
+            interval: interval(trained.test.accuracy, prepared.test.len()),
             path: path.clone(),
         };
-        let table = known.table;
-        let correction =
-            known.meter.initial().median_ms / table.network_ms(&prepared.net, &prepared.net.full()).unwrap_or(f64::NAN);
-        let layers = page::layer_bars(prepared, table, correction, &found.arch);
-        let (evaluation, images) = match &trained.test {
-            Some(test) => (test, &prepared.test),
-            None => (&trained.holdout, &prepared.holdout),
-        };
-        let summary = page::network_summary(prepared, &network, layers, evaluation, images);
+        let layers = page::layer_bars(prepared, known.table, known.correction(prepared), &found.arch);
+        let summary = page::network_summary(prepared, &network, layers, &trained.test);
         self.folder.write_json(
             &format!("{path}/metrics.json"),
             &serde_json::json!({
@@ -177,22 +182,15 @@ impl Run<'_> {
             for latency in two {
                 self.listener.event(&Event::Measured { network: name.to_owned(), latency });
             }
-            return Ok((two.to_vec(), self.corrected(known, arch)));
+            return Ok((two.to_vec(), known.predicted_ms(self.prepared, arch)));
         }
         let (latency, predicted) = self.measure(known, name, arch)?;
         Ok((vec![latency], predicted))
     }
 
-    /// The table's prediction of a network, corrected by the initial one.
-    fn corrected(&self, Known { meter, table, .. }: &Known<'_>, arch: &Arch) -> f64 {
-        let net = &self.prepared.net;
-        let predict = |arch: &Arch| table.network_ms(net, arch).expect("the table has every operation of its space");
-        predict(arch) * meter.initial().median_ms / predict(&net.full())
-    }
-
     /// Measures a network whole; also the table's prediction, corrected by the initial network.
     fn measure(&mut self, known: &Known<'_>, name: &str, arch: &Arch) -> Result<(Measurement, f64), RunError> {
-        let predicted = self.corrected(known, arch);
+        let predicted = known.predicted_ms(self.prepared, arch);
         let latency = known.meter.measure(arch, Some(predicted))?;
         self.listener.event(&Event::Measured { network: name.to_owned(), latency });
         Ok((latency, predicted))
@@ -242,15 +240,7 @@ impl Run<'_> {
         let (weights, trained) = self.train_compact(&label, &arch, known, &mut watch)?;
         self.save(&format!("networks/{label}"), &arch, &weights)?;
         let (latency, _) = self.measure(known, &label, &arch)?;
-        let labels = prepared.test.labels();
-        let (mine, theirs) = match (&own.test, &trained.test) {
-            (Some(mine), Some(theirs)) => (hits(mine, labels), hits(theirs, labels)),
-            _ => {
-                let labels = prepared.holdout.labels();
-                (hits(&own.holdout, labels), hits(&trained.holdout, labels))
-            }
-        };
-        let test = trained.test.as_ref().map(|t| t.accuracy);
+        let [mine, theirs] = [own, &trained].map(|trained| hits(&trained.test, prepared.test.labels()));
         let (balanced, classes) = classwise(prepared, &trained);
         let compared = ComparedNetwork {
             name: name.to_owned(),
@@ -264,12 +254,12 @@ impl Run<'_> {
             accuracy: Accuracy {
                 shared: Some(score.accuracy),
                 holdout: Some(trained.holdout.accuracy),
-                test,
+                test: Some(trained.test.accuracy),
                 balanced,
             },
             classes,
             shared_loss: score.loss,
-            interval: interval(test.unwrap_or(trained.holdout.accuracy), mine.len()),
+            interval: interval(trained.test.accuracy, mine.len()),
             difference: paired(&mine, &theirs),
         };
         self.end(watch)?;

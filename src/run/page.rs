@@ -4,7 +4,7 @@ use super::config::{Config, StrategyKind};
 use super::prepare::Prepared;
 use super::result::{ComparedNetwork, FoundNetwork, RunResult};
 use super::training::{augment, training_seed};
-use crate::data::{Epoch, Images, Loader};
+use crate::data::{Epoch, Loader};
 use crate::latency::Table;
 use crate::report::{self, LayerBar, LayerSize, NetworkSummary, Picture, TrainingPicture};
 use crate::search::Resource;
@@ -60,14 +60,14 @@ pub(super) fn layer_bars(prepared: &Prepared, table: &Table, correction: f64, ar
     bars
 }
 
-/// A found network on the images that it was judged by.
+/// A found network on the test images.
 pub(super) fn network_summary(
     prepared: &Prepared,
     network: &FoundNetwork,
     layers: Vec<LayerBar>,
     evaluation: &Evaluation,
-    images: &Images,
 ) -> NetworkSummary {
+    let images = &prepared.test;
     let classes = prepared.dataset.classes.len();
     let mut confusion = vec![vec![0; classes]; classes];
     for (predicted, label) in evaluation.predicted.iter().zip(images.labels()) {
@@ -160,7 +160,7 @@ pub(super) fn input(
     let budgets: Vec<String> = config.budgets.iter().map(ToString::to_string).collect();
     let name = config.data.file_name().unwrap_or(config.data.as_os_str()).to_string_lossy();
     let device = &result.device;
-    let (seconds, initial) = (&result.seconds, &result.initial);
+    let initial = &result.initial;
     let dataset = &prepared.dataset;
     let compared = |c: &ComparedNetwork| report::Compared {
         name: c.name.clone(),
@@ -175,11 +175,7 @@ pub(super) fn input(
         test: c.accuracy.test.unwrap_or(0.0),
         balanced: c.accuracy.balanced,
         interval: c.interval,
-        difference: Some(report::Difference {
-            value: c.difference.value,
-            low: c.difference.low,
-            high: c.difference.high,
-        }),
+        difference: Some(c.difference),
     };
     report::Input {
         title: format!("{name} within {}", budgets.join(", ")),
@@ -208,13 +204,7 @@ pub(super) fn input(
         },
         space: prepared.space.name.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
-        seconds: report::Seconds {
-            table: seconds.table,
-            supernet: seconds.supernet,
-            search: seconds.search,
-            r#final: seconds.r#final,
-            compare: seconds.compare,
-        },
+        seconds: result.seconds,
         initial: report::InitialSummary {
             latency_ms: initial.latency_ms,
             macs: initial.macs,

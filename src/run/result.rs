@@ -2,7 +2,8 @@
 //! they are predicted.
 
 use crate::gpu::Adapter;
-use serde::{Deserialize, Serialize};
+pub use crate::report::{Difference, Seconds};
+use serde::Serialize;
 
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,22 +23,6 @@ pub struct RunResult {
     pub networks: Vec<FoundNetwork>,
     /// What the search had to beat.
     pub compare: Vec<ComparedNetwork>,
-}
-
-/// Wall-clock seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Seconds {
-    /// Timing operations.
-    pub table: f64,
-    /// Training the super-network.
-    pub supernet: f64,
-    /// Sampling and scoring.
-    pub search: f64,
-    /// Final trainings.
-    pub r#final: f64,
-    /// The comparison's trainings.
-    pub compare: f64,
 }
 
 /// The initial network with the shared weights.
@@ -73,8 +58,7 @@ pub struct Accuracy {
     pub balanced: Option<f64>,
 }
 
-/// One class's images among those that a trained network was judged by: the test images, or where there are none the
-/// held-out ones.
+/// One class's test images.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClassAccuracy {
     /// The class.
@@ -147,17 +131,6 @@ pub struct FoundNetwork {
     pub interval: f64,
     /// Its folder in the run's.
     pub path: String,
-}
-
-/// Found network less another, paired over the same test images, with its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Difference {
-    /// Difference of the test accuracies.
-    pub value: f64,
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
 }
 
 /// A network that the search has to beat, trained as the found one was.

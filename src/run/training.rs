@@ -33,7 +33,7 @@ const CHECKPOINT_AT_MOST_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Trained {
     pub(super) arch: Arch,
     pub(super) holdout: Evaluation,
-    pub(super) test: Option<Evaluation>,
+    pub(super) test: Evaluation,
 }
 
 /// What is trained, from where, and how.
@@ -172,8 +172,7 @@ impl Run<'_> {
         let on = |images| {
             evaluate(&prepared.gpu, &graph, &shapes, &weights, images, &prepared.normalisation, &prepared.tuning)
         };
-        let test = if prepared.test.len() == 0 { None } else { Some(on(&prepared.test)?) };
-        let trained = Trained { arch: arch.clone(), holdout: on(&prepared.holdout)?, test };
+        let trained = Trained { arch: arch.clone(), holdout: on(&prepared.holdout)?, test: on(&prepared.test)? };
         Ok((weights, trained))
     }
 

@@ -3,6 +3,7 @@
 use netadapt::gpu::Precision;
 use netadapt::kernels::{ALL, Tuning};
 use netadapt::latency::LAYERS;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -124,4 +125,63 @@ fn every_kernel_has_a_row_in_the_benchmark() {
     }
     let missing: Vec<&str> = ALL.iter().map(|kernel| kernel.name).filter(|name| !measured.contains(name)).collect();
     assert_eq!(missing, [""; 0]);
+}
+
+/// What the table of imports in ARCHITECTURE.md lets each module use.
+fn allowed_imports() -> BTreeMap<String, BTreeSet<String>> {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("it is there");
+    let rows = text.lines().skip_while(|line| *line != "| module | may use |").skip(2);
+    let rows: Vec<[Vec<String>; 2]> = rows
+        .map_while(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "))
+        .map(|(modules, uses)| {
+            // Remarks are in brackets or after a semicolon.
+            let uses: Vec<&str> = uses.split(';').next().expect("there is a first").split('(').collect();
+            let uses: String = uses.iter().map(|part| part.split_once(')').map_or(*part, |(_, rest)| rest)).collect();
+            [modules.to_owned(), uses].map(|list| list.split(',').map(|name| name.trim().to_owned()).collect())
+        })
+        .collect();
+    let all =
+        |rows: &[[Vec<String>; 2]]| rows.iter().flat_map(|[modules, _]| modules).cloned().collect::<BTreeSet<_>>();
+    let mut allowed = BTreeMap::new();
+    for (index, [modules, uses]) in rows.iter().enumerate() {
+        let mut names = BTreeSet::new();
+        for name in uses {
+            match name.as_str() {
+                "nothing of ours" => {}
+                "each other" => names.extend(modules.iter().cloned()),
+                "everything above but check" => names.extend(all(&rows[..index]).into_iter().filter(|n| n != "check")),
+                "everything but cli" => names.extend(all(&rows).into_iter().filter(|n| n != "cli")),
+                "everything" => names.extend(all(&rows)),
+                name => drop(names.insert(name.to_owned())),
+            }
+        }
+        modules.iter().for_each(|module| drop(allowed.insert(module.clone(), names.clone())));
+    }
+    allowed
+}
+
+#[test]
+fn modules_use_what_the_table_of_imports_lets_them() {
+    let allowed = allowed_imports();
+    let mut offenders = Vec::new();
+    for path in files("src", ".rs") {
+        let module = path.split('/').nth(1).expect("a file is in the folder").trim_end_matches(".rs");
+        if ["bin", "lib"].contains(&module) {
+            continue;
+        }
+        let may = allowed.get(module).unwrap_or_else(|| panic!("{module} is not in the table"));
+        let text = fs::read_to_string(root().join(&path)).expect("a source file");
+        let own = text.split("#[cfg(test)]").next().expect("there is a first");
+        let lines = own.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+        for (number, line) in lines {
+            for used in line.split("crate::").skip(1) {
+                let name = used.split(|c: char| !c.is_ascii_lowercase()).next().expect("there is a first");
+                if name != module && !may.contains(name) {
+                    offenders.push(format!("{path}:{}: {name}", number + 1));
+                }
+            }
+        }
+    }
+    assert_eq!(offenders, [""; 0]);
+    assert!(allowed["kernels"].contains("gpu") && !allowed["kernels"].contains("graph"), "{allowed:?}");
 }

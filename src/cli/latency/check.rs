@@ -1,6 +1,7 @@
 //! `netadapt latency check`.
 
 use super::build::Which;
+use super::print_agreements;
 use crate::cli::attended::{Attended, NoTune, Output};
 use crate::run::check_table;
 
@@ -28,16 +29,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     say!("{} random networks, median errors as shares of what was measured", check.networks);
-    say!("{:<28} {:>12} {:>13} {:>12}", "", "within 10 %", "median error", "Kendall tau");
     let again = format!("{} of them measured again", check.repeats.len());
-    for (name, agreement) in [("predicted by the table", check.agreement), (&again, check.repeat)] {
-        say!(
-            "{name:<28} {:>10.1} % {:>11.2} % {:>12.3}",
-            agreement.within_10_percent * 100.0,
-            agreement.median_error * 100.0,
-            agreement.kendall_tau
-        );
-    }
+    print_agreements([("predicted by the table", check.agreement), (&again, check.repeat)]);
     let correction = check.correction;
     say!(
         "prediction: {:.3} times the sum of the operations, {:+.2} us for each of them",

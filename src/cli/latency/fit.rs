@@ -1,6 +1,7 @@
 //! `netadapt latency fit`.
 
 use super::build::Which;
+use super::print_agreements;
 use crate::cli::attended::{Attended, NoTune, Output};
 use crate::latency::{LEAST_NETWORKS, MOST_NETWORKS};
 use crate::run::fit_table;
@@ -41,16 +42,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     say!("from  {}", fitted.from);
     say!("to    {}", table.origin.adapter);
     say!("{} random networks measured here, median errors as shares of that", fitted.networks);
-    say!("{:<28} {:>12} {:>13} {:>12}", "", "within 10 %", "median error", "Kendall tau");
-    for (name, agreement) in [("that table times a factor", fitted.plain), ("fitted, each left out", fitted.agreement)]
-    {
-        say!(
-            "{name:<28} {:>10.1} % {:>11.2} % {:>12.3}",
-            agreement.within_10_percent * 100.0,
-            agreement.median_error * 100.0,
-            agreement.kendall_tau
-        );
-    }
+    print_agreements([("that table times a factor", fitted.plain), ("fitted, each left out", fitted.agreement)]);
     let [dense, spatial, depthwise, other] = fitted.transfer.scales;
     say!(
         "factors: 1x1 {dense:.2}, dense with a kernel {spatial:.2}, depthwise {depthwise:.2}, others {other:.2}; {:+.2} us for \

@@ -6,6 +6,7 @@ mod compare; // latency compare
 mod fit; // latency fit
 mod show; // latency show
 
+use crate::latency::Agreement;
 use clap::{Parser, Subcommand};
 
 /// Options of `netadapt latency`.
@@ -50,5 +51,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         Command::Check(args) => check::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Fit(args) => fit::run(args),
+    }
+}
+
+/// How well predictions agree with measurements, a line each.
+fn print_agreements<const ROWS: usize>(rows: [(&str, Agreement); ROWS]) {
+    say!("{:<28} {:>12} {:>13} {:>12}", "", "within 10 %", "median error", "Kendall tau");
+    for (name, Agreement { within_10_percent, median_error, kendall_tau, .. }) in rows {
+        let [within, error] = [within_10_percent, median_error].map(|share| share * 100.0);
+        say!("{name:<28} {within:>10.1} % {error:>11.2} % {kendall_tau:>12.3}");
     }
 }

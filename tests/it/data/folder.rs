@@ -243,6 +243,15 @@ fn a_few_bad_files_are_left_out() {
     assert_eq!(open(folder.root(), &options).unwrap().bad.len(), 3);
     (0..80).for_each(|i| drop(folder.file(&format!("dog/{i}.png"), b"")));
     assert!(matches!(open(folder.root(), &options), Err(DataError::BadFiles(bad)) if bad.count == 83));
+
+    // And an image to test with.
+    let folder = Folder::new();
+    folder.class("train/cat", 9);
+    folder.class("train/dog", 9);
+    let only = folder.file("test/cat/only.png", b"");
+    assert!(matches!(open(folder.root(), &options), Err(DataError::BadFiles(bad)) if bad.first[0].path == only));
+    folder.class("test/dog", 1);
+    assert_eq!(open(folder.root(), &options).unwrap().test.len(), 1);
 }
 
 /// A PNG whose header says another size.

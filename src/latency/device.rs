@@ -2,7 +2,7 @@
 //!
 //! Each is the median of some rounds, each round long enough for the clock.
 
-use super::measure::{LAUNCH_SECONDS, empty_submits, least, median};
+use super::measure::{LAUNCH_SECONDS, MOST_LAUNCHES, empty_submits, filling, least, median};
 use super::native;
 use super::stats::Spread;
 use crate::gpu::{Adapter, Buf, Elapsed, Gpu, GpuError, Program, Recording};
@@ -156,7 +156,7 @@ impl Probes<'_> {
     fn elapsed(&self, program: &Program) -> Result<Elapsed, GpuError> {
         program.seconds(1)?;
         let one = (program.seconds(1)? - self.empty.wall).max(1e-6);
-        let repeats = (LAUNCH_SECONDS / one).ceil().clamp(1.0, 1024.0) as u32;
+        let repeats = filling(LAUNCH_SECONDS, one, MOST_LAUNCHES);
         let rounds = (0..ROUNDS).map(|_| program.elapsed(repeats)).collect::<Result<Vec<_>, _>>()?;
         Ok(median(&rounds).part(self.empty, repeats))
     }

@@ -3,7 +3,7 @@
 
 use super::awake::Awake;
 use super::error::LatencyError;
-use super::series::{Effort, LEAST_ROUNDS, Series, Verdict, is_warm, outliers, verdict};
+use super::series::{Effort, LEAST_ROUNDS, Series, Verdict, outliers, verdict, warm_up};
 use super::stats::Spread;
 use crate::gpu::{Elapsed, Gpu, GpuError, Program, Recording, Work};
 use serde::{Deserialize, Serialize};
@@ -44,10 +44,10 @@ impl Measurement {
 pub const ROUND_SECONDS: f64 = 0.02;
 /// The same of a launch alone.
 pub(super) const LAUNCH_SECONDS: f64 = 0.008;
+/// Launches of such a round at most.
+pub(super) const MOST_LAUNCHES: u32 = 1024;
 /// How often something too noisy is measured before that is an error.
 const TRIES: u32 = 3;
-/// Runs of a warm-up at most.
-const MOST_WARM_UP: usize = 24;
 /// Runs in one submit at most.
 const MAX_REPEATS: u32 = 4096;
 
@@ -97,7 +97,7 @@ impl Meter {
 
     /// A meter whose reference is warm but not timed yet, and what an empty submit takes.
     fn warm(gpu: &Gpu, reference: Program, effort: Effort) -> Result<(Self, Elapsed), LatencyError> {
-        warm_up(&reference)?;
+        warm_up(|| reference.seconds(1))?;
         let empty = empty_elapsed(gpu)?;
         let repeats = repeats(&reference, empty.wall, effort.round_seconds)?;
         Ok((Self { gpu: gpu.clone(), reference, repeats, reference_ms: 0.0, effort }, empty))
@@ -109,7 +109,7 @@ impl Meter {
     /// `LatencyError::Noisy` where several tries in a row do not come to a median that is known.
     pub fn measure(&self, program: &Program) -> Result<Measurement, LatencyError> {
         let _awake = Awake::during(&self.gpu);
-        warm_up(program)?;
+        warm_up(|| program.seconds(1))?;
         // What a submit costs drifts like all else.
         let empty = empty_elapsed(&self.gpu)?;
         let repeats = repeats(program, empty.wall, self.effort.round_seconds)?;
@@ -158,7 +158,7 @@ pub fn alternate(gpu: &Gpu, programs: &[&Program], most_seconds: f64) -> Result<
     let empty = empty_elapsed(gpu)?.wall;
     let mut repeated = Vec::with_capacity(programs.len());
     for program in programs {
-        warm_up(program)?;
+        warm_up(|| program.seconds(1))?;
         repeated.push(repeats(program, empty, ROUND_SECONDS)?);
     }
     let effort = Effort {
@@ -229,7 +229,7 @@ pub(super) fn alone(
     empty: Elapsed,
 ) -> Result<impl Fn() -> Result<Elapsed, GpuError>, GpuError> {
     let one = (program.launch_seconds(index, 1)? - empty.wall).max(1e-6);
-    let repeats = (LAUNCH_SECONDS / one).ceil().clamp(1.0, 1024.0) as u32;
+    let repeats = filling(LAUNCH_SECONDS, one, MOST_LAUNCHES);
     Ok(move || Ok(program.launch_elapsed(index, repeats)?.part(empty, repeats)))
 }
 
@@ -291,16 +291,6 @@ fn by_clock(all: &[Elapsed], one: fn(&[f64]) -> f64) -> Elapsed {
     }
 }
 
-/// Runs until times have settled: compilation is done, clocks are up. A device that never settles is told by what
-/// it measures.
-fn warm_up(program: &Program) -> Result<(), GpuError> {
-    let mut seconds = Vec::new();
-    while !is_warm(&seconds) && seconds.len() < MOST_WARM_UP {
-        seconds.push(program.seconds(1)?);
-    }
-    Ok(())
-}
-
 /// Runs in one submit that make a round of `round_seconds`.
 fn repeats(program: &Program, empty_seconds: f64, round_seconds: f64) -> Result<u32, GpuError> {
     let mut four = f64::INFINITY;
@@ -309,7 +299,12 @@ fn repeats(program: &Program, empty_seconds: f64, round_seconds: f64) -> Result<
         four = four.min(program.seconds(4)?);
     }
     let one = (four - empty_seconds).max(1e-6) / 4.0;
-    Ok(((round_seconds / one).ceil() as u32).clamp(1, MAX_REPEATS))
+    Ok(filling(round_seconds, one, MAX_REPEATS))
+}
+
+/// Repeats of what takes `one` second or part of it that fill so many seconds.
+pub(crate) fn filling(seconds: f64, one: f64, most: u32) -> u32 {
+    ((seconds / one).ceil() as u32).clamp(1, most)
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use super::stats::Spread;
 pub const LEAST_ROUNDS: usize = 21;
 /// Runs that a warm-up compares with the same number before.
 const WINDOW: usize = 3;
+/// Runs of a warm-up at most.
+const MOST_WARM_UP: usize = 24;
 /// How far the medians of two windows of a warm-up may lie apart, as a share.
 const SETTLED: f64 = 0.05;
 /// Modified z-score from which a value is an outlier (Iglewicz, Hoaglin 1993).
@@ -124,8 +126,18 @@ pub(super) fn median_error(values: &[f64]) -> f64 {
     all.median_error().max(between)
 }
 
+/// Runs, each giving its seconds, until times have settled: compilation is done, clocks are up. A device that never
+/// settles is told by what it measures.
+pub(super) fn warm_up<E>(mut run: impl FnMut() -> Result<f64, E>) -> Result<(), E> {
+    let mut seconds = Vec::new();
+    while !is_warm(&seconds) && seconds.len() < MOST_WARM_UP {
+        seconds.push(run()?);
+    }
+    Ok(())
+}
+
 /// Whether a warm-up has settled: its last runs take as long as those before them.
-pub(super) fn is_warm(seconds: &[f64]) -> bool {
+fn is_warm(seconds: &[f64]) -> bool {
     let Some(earlier) = seconds.len().checked_sub(2 * WINDOW) else { return false };
     let (before, last) = seconds[earlier..].split_at(WINDOW);
     let (before, last) = (Spread::of(before).median, Spread::of(last).median);

@@ -1,12 +1,9 @@
 //! One query after the other, each waited for: the single-stream scenario of MLPerf Inference (Reddi et al. 2020).
 
-use super::series::is_warm;
+use super::series::warm_up;
 use super::stats::Spread;
 use serde::Serialize;
 use std::time::Instant;
-
-/// Queries of a warm-up at most.
-const MOST_WARM_UP: usize = 24;
 
 /// How long a stream is, at least.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,10 +42,7 @@ pub fn single_stream<E>(rule: StreamRule, mut query: impl FnMut() -> Result<(), 
         let begun = Instant::now();
         query().map(|()| begun.elapsed().as_secs_f64())
     };
-    let mut warm_up = Vec::new();
-    while !is_warm(&warm_up) && warm_up.len() < MOST_WARM_UP {
-        warm_up.push(timed()?);
-    }
+    warm_up(&mut timed)?;
     let (begun, mut seconds) = (Instant::now(), Vec::new());
     while !rule.is_kept(seconds.len(), begun.elapsed().as_secs_f64()) {
         seconds.push(timed()?);

@@ -4,7 +4,7 @@ use super::knob::Knob;
 use crate::check::{self, Fault};
 use crate::gpu::{Elapsed, Gpu, GpuError, Precision, Program};
 use crate::kernels::{Tuning, conv, depthwise, reduce};
-use crate::latency::{Layer, Spread, empty_elapsed};
+use crate::latency::{Layer, Spread, empty_elapsed, filling};
 use serde::{Deserialize, Serialize};
 
 /// A candidate that was tried.
@@ -31,6 +31,8 @@ const GAIN: f64 = 0.03;
 const ROUNDS: [usize; 2] = [3, 5];
 /// Seconds of a launch's repeats in a round, about.
 const LAUNCH_SECONDS: f64 = 0.003;
+/// Launches of such a round at most.
+const MOST_LAUNCHES: u32 = 256;
 
 /// Tries the candidates of `knobs`, one knob after another, from `start` on; `tell` hears of each trial.
 ///
@@ -148,7 +150,7 @@ impl Bench<'_> {
             // The first compiles.
             program.launch_seconds(index, 1)?;
             let one = (program.launch_seconds(index, 1)? - self.empty.wall).max(1e-6);
-            launches.push((index, (LAUNCH_SECONDS / one).ceil().clamp(1.0, 256.0) as u32));
+            launches.push((index, filling(LAUNCH_SECONDS, one, MOST_LAUNCHES)));
         }
         Ok(Timed { program, launches })
     }

@@ -8,7 +8,7 @@ use super::records::Measurements;
 use super::stop::Stop;
 use crate::graph::{Deployed, Weights, lower};
 use crate::latency::{Effort, LEAST_ROUNDS, Measurement, Meter, ROUND_SECONDS};
-use crate::search::{BoxError, Cost, Resource};
+use crate::search::{BoxError, Cost, Counted, Resource};
 use crate::space::{Arch, Space};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -139,7 +139,7 @@ fn deployed(prepared: &Prepared, arch: &Arch, weights: &Weights) -> Result<Deplo
 pub(super) fn cost<'a>(resource: Resource, prepared: &'a Prepared, known: &'a Known<'a>) -> Box<dyn Cost + 'a> {
     match resource {
         Resource::Latency => Box::new(LatencyCost { prepared, known }),
-        counted => Box::new(Counted { resource: counted, prepared }),
+        counted => Box::new(Counted(move |arch: &Arch| count(counted, prepared, arch))),
     }
 }
 
@@ -162,22 +162,6 @@ pub(super) fn count(resource: Resource, prepared: &Prepared, arch: &Arch) -> f64
         }
     };
     counted as f64
-}
-
-/// A counted resource as a cost: exact, so that predicted and measured are one.
-struct Counted<'a> {
-    resource: Resource,
-    prepared: &'a Prepared,
-}
-
-impl Cost for Counted<'_> {
-    fn predict(&self, arch: &Arch) -> f64 {
-        count(self.resource, self.prepared, arch)
-    }
-
-    fn measure(&mut self, arch: &Arch) -> Result<f64, BoxError> {
-        Ok(self.predict(arch))
-    }
 }
 
 /// Latency as a resource.

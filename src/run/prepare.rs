@@ -1,5 +1,6 @@
 //! Device, images and super-network: what every step of a run works on.
 
+use super::compare::interval;
 use super::config::{Config, TeacherKind};
 use super::environment::Environment;
 use super::error::RunError;
@@ -130,6 +131,10 @@ pub(super) fn prepare(
         listener.event(&Event::Note { text });
     }
 
+    if let Some(text) = few(holdout.len(), test.len()) {
+        listener.event(&Event::Note { text });
+    }
+
     space.validate_classes(&config.space, dataset.classes.len() as u32)?;
     let net = space.supernet(size, channels, dataset.classes.len() as u32);
     let graph = lower(&net, &net.full());
@@ -149,4 +154,22 @@ pub(super) fn prepare(
         target,
         steps_in_flight: STEPS_IN_FLIGHT,
     })
+}
+
+/// Images below which a split says little: an accuracy of 90 % is then known to ±6 points at best.
+const FEW: usize = 100;
+
+/// A remark where networks are chosen or judged by few images.
+fn few(holdout: usize, test: usize) -> Option<String> {
+    let about =
+        |images: usize| format!("an accuracy of 90 % is known to about ±{:.0} points", 100.0 * interval(0.9, images));
+    match (holdout < FEW, test < FEW) {
+        (false, false) => None,
+        (true, false) => Some(format!("{holdout} held-out images are few to choose networks by: {}", about(holdout))),
+        (false, true) => Some(format!("{test} test images are few to judge networks by: {}", about(test))),
+        (true, true) => Some(format!(
+            "{holdout} held-out and {test} test images are few to choose and judge networks by: {}",
+            about(test)
+        )),
+    }
 }

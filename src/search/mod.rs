@@ -24,4 +24,4 @@ pub use history::{Candidate, Iterate};
 pub use random::Random;
 pub use scale::{Scaled, Uniform, uniform};
 pub use schedule::{Extent, Schedule, check_reach};
-pub use strategy::{Cost, Found, Macs, Observer, Outcome, Params, Problem, Score, Scorer, Strategy};
+pub use strategy::{Cost, Counted, Found, Observer, Outcome, Problem, Score, Scorer, Strategy};

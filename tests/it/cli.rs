@@ -195,7 +195,8 @@ fn each_of_two_budgets_has_its_rivals() {
     let Scene { dir, data, space } = Scene::new();
     let out = dir.path().join("run");
     let output = search(&data, &space, &out, &["--budget", "85%MAC,70%MAC", "--compare", "initial,uniform"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let remarks = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && remarks.contains(" few to choose and judge networks by"), "{remarks}");
     let text = String::from_utf8_lossy(&output.stdout);
     let lines = |begin: &str| text.lines().filter(|line| line.starts_with(begin)).count();
     let begins = [

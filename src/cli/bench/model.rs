@@ -163,12 +163,15 @@ fn two(gpu: &Gpu, paths: [&Path; 2], measured: [Measurement; 2], batch: u32) -> 
         outcome.lines.push(format!("{}, batch {batch}: {}", path.display(), words(measurement)));
         outcome.quantities.insert(format!("model {}", path.display()), Quantity::measured(measurement));
     }
-    let word = if ratio > 1.0 { "slower" } else { "faster" };
-    outcome.lines.push(format!(
-        "{} takes {ratio:.3} of the time of {}: it is the {word} one",
-        paths[0].display(),
-        paths[1].display()
-    ));
+    // Three standard errors of a ratio of medians.
+    let noise = 3.0 * a.spread().median_error().hypot(b.spread().median_error());
+    let verdict = match ratio.ln() {
+        difference if difference.abs() <= noise => "they cannot be told apart",
+        difference if difference > 0.0 => "it is the slower one",
+        _ => "it is the faster one",
+    };
+    let [a_path, b_path] = paths.map(Path::display);
+    outcome.lines.push(format!("{a_path} takes {ratio:.3} of the time of {b_path}: {verdict}"));
     let network =
         |path: &Path, m: Measurement| serde_json::json!({ "network": path.display().to_string(), "latency": m });
     outcome.json = object(serde_json::json!({

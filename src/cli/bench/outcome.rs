@@ -80,7 +80,7 @@ impl Quantity {
 
     /// A network's latency.
     pub(super) fn measured(m: &Measurement) -> Self {
-        Self::ms(&Spread { median: m.median_ms, p90: m.p90_ms, mad: m.mad_ms, count: m.rounds })
+        Self::ms(&m.spread())
     }
 
     /// A time without a spread.

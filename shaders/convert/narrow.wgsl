@@ -15,7 +15,7 @@ struct Params {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
-    let item = group.x * LANES + lane.x;
+    let item = folded(group) * LANES + lane.x;
     if item >= params.quads {
         return;
     }

@@ -139,7 +139,8 @@ pub fn backward_weight(setting: Setting, case: Case) -> Result<u32, Fault> {
     let (x, dz) = (setting.random(1, case.x()), setting.random(2, case.y()));
     let want = reference::depthwise::backward_weight(case.reference(), case.shape.3, &x, &dz);
 
-    let parts = depthwise::weight_parts(&tuning, &case.depthwise, IMAGES as u32);
+    let [images, height, width, _] = case.y().map(|n| n as u32);
+    let parts = depthwise::weight_parts(&tuning, &case.depthwise, [images, height, width]);
     let quads = case.depthwise.weight_quads();
     let partial = trap(gpu, "partial", (parts * quads) as usize)?;
     let total = trap(gpu, "total", quads as usize)?;

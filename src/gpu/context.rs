@@ -148,6 +148,22 @@ pub fn adapters() -> Vec<Adapter> {
     found(&instance(false)).iter().map(|adapter| Adapter::new(&adapter.get_info())).collect()
 }
 
+/// What kernels need and these limits do not give: what WebGPU promises everywhere is enough.
+fn lacking(limits: &wgpu::Limits) -> Option<String> {
+    let least = wgpu::Limits::defaults();
+    let of = |limits: &wgpu::Limits| {
+        [
+            ("invocations of a workgroup", limits.max_compute_invocations_per_workgroup),
+            ("lanes of a workgroup in one dimension", limits.max_compute_workgroup_size_x),
+            ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size),
+            ("storage buffers of a kernel", limits.max_storage_buffers_per_shader_stage),
+        ]
+    };
+    let mut pairs = of(limits).into_iter().zip(of(&least));
+    let ((what, given), (_, needed)) = pairs.find(|((_, given), (_, needed))| given < needed)?;
+    Some(format!("it gives {given} {what}, and {needed} are needed"))
+}
+
 impl Gpu {
     /// Opens a device of its own.
     pub fn open(options: Options) -> Result<Self, GpuError> {
@@ -162,6 +178,9 @@ impl Gpu {
                 .ok_or(GpuError::NoAdapter { reason: "no Vulkan, Metal or DX12 adapter was found".into() })?,
         };
         let limits = if options.portable { wgpu::Limits::defaults() } else { adapter.limits() };
+        if let Some(reason) = lacking(&limits) {
+            return Err(GpuError::Refused { adapter: adapter.get_info().name, reason });
+        }
         let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16 | wgpu::Features::SHADER_INT64;
         let optional = if options.portable { wgpu::Features::empty() } else { wanted };
         let descriptor = wgpu::DeviceDescriptor {

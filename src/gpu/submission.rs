@@ -40,14 +40,16 @@ struct DeviceClock {
 impl Stamps {
     pub(super) fn new(gpu: &Gpu) -> Result<Self, GpuError> {
         use wgpu::BufferUsages as Usage;
-        let clock = gpu.device().features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        // Some drivers have the feature and no clock behind it.
+        let tick = f64::from(gpu.queue().get_timestamp_period()) * 1e-9;
+        let clock = gpu.device().features().contains(wgpu::Features::TIMESTAMP_QUERY) && tick > 0.0;
         let clock = clock.then(|| {
             let descriptor =
                 wgpu::QuerySetDescriptor { label: Some("clock"), ty: wgpu::QueryType::Timestamp, count: 2 };
             Ok(DeviceClock {
                 queries: gpu.device().create_query_set(&descriptor),
                 readings: gpu.create("clock", CLOCK_BYTES, Usage::QUERY_RESOLVE | Usage::COPY_SRC)?,
-                tick: f64::from(gpu.queue().get_timestamp_period()) * 1e-9,
+                tick,
             })
         });
         Ok(Self {

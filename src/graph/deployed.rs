@@ -4,7 +4,7 @@ use super::error::NetworkError;
 use super::fold::{Fused, fuse};
 use super::memory::{Footprint, Memory, Plan, read_rows};
 use super::plan::{Access, Value};
-use super::record::Recorder;
+use super::record::{InParts, Recorder};
 use super::{Graph, Op, Weights};
 use crate::gpu::{Buf, Gpu, GpuError, Precision, Program, Recording};
 use crate::kernels::{Map, Merge, Tuning, conv, depthwise, excite, pool};
@@ -22,8 +22,12 @@ pub struct Deployed {
 impl Deployed {
     /// What a network for batches of `batch` will hold.
     pub fn needs(graph: &Graph, tuning: &Tuning, batch: u32) -> Footprint {
-        let actions: Vec<Access> = fuse(graph).iter().map(|op| op.access(graph)).collect();
-        Plan::new(graph, tuning, [batch; 2], Precision::F32, &actions).footprint()
+        Self::plan(graph, tuning, batch, &fuse(graph)).footprint()
+    }
+
+    fn plan(graph: &Graph, tuning: &Tuning, batch: u32, fused: &[Fused]) -> Plan {
+        let actions: Vec<Access> = fused.iter().map(|op| op.access(graph)).collect();
+        Plan::new(graph, tuning, [batch; 2], Precision::F32, &actions, InParts::Nothing)
     }
 
     /// `graph` with `weights`, for batches of `batch`.
@@ -65,8 +69,7 @@ impl Deployed {
         images: Option<Buf>,
     ) -> Result<Self, NetworkError> {
         let fused = fuse(graph);
-        let actions: Vec<Access> = fused.iter().map(|op| op.access(graph)).collect();
-        let mut memory = Memory::new(gpu, graph, Plan::new(graph, tuning, [batch; 2], Precision::F32, &actions))?;
+        let mut memory = Memory::new(gpu, graph, Self::plan(graph, tuning, batch, &fused))?;
         if let Some(images) = images {
             let map = memory.maps.get_mut(&Value::Of(Graph::IMAGES)).expect("every graph has images");
             let expected = u64::from(batch * map.height * map.width * map.quads()) * 16;

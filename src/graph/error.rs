@@ -10,11 +10,13 @@ pub enum NetworkError {
     /// The device refused.
     #[error(transparent)]
     Gpu(#[from] GpuError),
-    /// A training that the device has no room for.
-    #[error("{source}; training in batches of {batch} does not fit: {fits}")]
+    /// A training, or what teaches one, that the device has no room for.
+    #[error("{source}; {what} in batches of {batch} does not fit: {fits}")]
     NoRoom {
         /// What the device said.
         source: GpuError,
+        /// `training`, ...
+        what: &'static str,
         /// Images of a step.
         batch: u32,
         /// What would fit.

@@ -2,8 +2,7 @@
 
 use super::error::NetworkError;
 use super::plan::{Access, Slots, Value};
-use super::record::{Recorder, scratch_bytes};
-use super::training::{Training, TrainingOptions};
+use super::record::{InParts, Recorder, scratch_bytes};
 use super::{Graph, TensorId, Weights, statistics_bytes};
 use crate::gpu::{Buf, Gpu, GpuError, Precision};
 use crate::kernels::optimizer::{BLOCK, Control};
@@ -49,13 +48,15 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What these actions on so many images, in groups that share statistics, need, their maps being of `precision`.
+    /// What these actions on so many images, in groups that share statistics, need, their maps being of `precision` and
+    /// these sums taken in parts.
     pub(super) fn new(
         graph: &Graph,
         tuning: &Tuning,
         [images, group_images]: [u32; 2],
         precision: Precision,
         actions: &[Access],
+        parts: InParts,
     ) -> Self {
         let kept = [Value::Of(Graph::IMAGES), Value::Of(graph.logits)];
         let groups = images / group_images;
@@ -66,9 +67,12 @@ impl Plan {
             group_images,
             precision,
             slots: Slots::assign(actions, &kept, |value| {
-                Map::bytes_of(shape(graph, images, value), graph.precision_of(tensor_of(value), precision))
+                Map::bytes_of(
+                    graph.map_shape(tensor_of(value), images),
+                    graph.precision_of(tensor_of(value), precision),
+                )
             }),
-            scratch: scratch_bytes(graph, tuning, [images, group_images]),
+            scratch: scratch_bytes(graph, tuning, [images, group_images], parts),
             params: parameter_bytes(graph),
             moments: statistics(3),
             running: statistics(2),
@@ -87,9 +91,8 @@ impl Plan {
     }
 }
 
-/// What would fit of a training that does not: what a device has room for is known by asking it for that.
-pub(super) fn what_fits(gpu: &Gpu, graph: &Graph, options: &TrainingOptions) -> Fits {
-    let fits = |graph: &Graph, batch: u32| Training::has_room(gpu, graph, &TrainingOptions { batch, ..*options });
+/// What would fit where batches of `batch` do not: what a device has room for is known by asking it for that.
+pub(super) fn what_fits(graph: &Graph, batch: u32, fits: impl Fn(&Graph, u32) -> bool) -> Fits {
     let halves = |full: u32| std::iter::successors(Some(full / 2), |half| Some(half / 2)).take_while(|half| *half > 0);
     let size = graph.tensors[Graph::IMAGES].size;
     let smaller = |to: u32| {
@@ -98,8 +101,8 @@ pub(super) fn what_fits(gpu: &Gpu, graph: &Graph, options: &TrainingOptions) -> 
         graph
     };
     Fits {
-        batch: halves(options.batch).find(|batch| fits(graph, *batch)),
-        size: halves(size).find(|to| fits(&smaller(*to), options.batch)),
+        batch: halves(batch).find(|batch| fits(graph, *batch)),
+        size: halves(size).find(|to| fits(&smaller(*to), batch)),
     }
 }
 
@@ -128,11 +131,6 @@ impl std::fmt::Display for Fits {
 fn tensor_of(value: Value) -> TensorId {
     let (Value::Of(tensor) | Value::Gradient(tensor)) = value;
     tensor
-}
-
-fn shape(graph: &Graph, images: u32, value: Value) -> [u32; 4] {
-    let tensor = &graph.tensors[tensor_of(value)];
-    [images, tensor.size, tensor.size, tensor.channels]
 }
 
 /// Memory that every kind of graph made ready has.
@@ -173,7 +171,7 @@ impl Memory {
             .slot
             .iter()
             .map(|(value, slot)| {
-                let [images, height, width, channels] = shape(graph, images, *value);
+                let [images, height, width, channels] = graph.map_shape(tensor_of(*value), images);
                 let buf = bufs[*slot].of_precision(graph.precision_of(tensor_of(*value), precision));
                 (*value, Map { buf, images, height, width, channels })
             })

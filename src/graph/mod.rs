@@ -185,8 +185,13 @@ impl Graph {
 
     /// Shape of a batch of images.
     pub(crate) fn images_shape(&self, batch: u32) -> [u32; 4] {
-        let Tensor { size, channels, .. } = self.tensors[Self::IMAGES];
-        [batch, size, size, channels]
+        self.map_shape(Self::IMAGES, batch)
+    }
+
+    /// Shape of a tensor of so many images.
+    fn map_shape(&self, tensor: TensorId, images: u32) -> [u32; 4] {
+        let Tensor { size, channels, .. } = self.tensors[tensor];
+        [images, size, size, channels]
     }
 
     /// Rows of its widths buffer.

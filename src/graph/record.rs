@@ -195,7 +195,8 @@ impl Recorder<'_> {
                 self.dense_backward(rec, operands, None, Some(&dx), update);
             }
             Op::Depthwise { depthwise, x, weight, z } => {
-                let parts = depthwise::weight_parts(self.tuning, depthwise, self.images);
+                let size = self.graph.tensors[*z].size;
+                let parts = depthwise::weight_parts(self.tuning, depthwise, [self.images, size, size]);
                 let total = &self.param(gradients, *weight);
                 self.in_parts(rec, [parts, depthwise.weight_quads()], total, |rec, partial| {
                     let io = depthwise::BackwardWeight { x: of(x), dz: gradient(z), partial };
@@ -289,24 +290,43 @@ struct DenseOperands<'a> {
     weight: ParamId,
 }
 
-/// Bytes of the room for parts that any operation needs, `images` at a time.
-pub(super) fn scratch_bytes(graph: &Graph, tuning: &Tuning, [images, group_images]: [u32; 2]) -> u64 {
+/// What a graph that is made ready sums up in parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InParts {
+    /// Nothing: its statistics are in its weights.
+    Nothing,
+    /// Statistics of batches.
+    Statistics,
+    /// These and gradients.
+    Gradients,
+}
+
+/// Bytes of the room for parts that any operation needs, `images` at a time; a buffer has one quad at least.
+pub(super) fn scratch_bytes(graph: &Graph, tuning: &Tuning, [images, group_images]: [u32; 2], parts: InParts) -> u64 {
     let product = |a: u32, b: u32| u64::from(a) * u64::from(b);
-    let quads = graph.ops.iter().map(|op| match op {
+    let statistics = |op: &Op| match op {
+        Op::Norm { z, .. } => u64::from(norm::statistics_quads(tuning, graph.map_shape(*z, images), group_images)),
+        _ => 0,
+    };
+    let gradients = |op: &Op| match op {
         Op::Conv { conv, z, .. } => {
             let size = graph.tensors[*z].size;
             product(conv::weight_parts(tuning, conv, [images, size, size]), conv.weight_quads())
         }
         Op::Linear { conv, .. } => product(conv::weight_parts(tuning, conv, Map::rows_of(images)), conv.weight_quads()),
-        Op::Depthwise { depthwise, .. } => {
-            product(depthwise::weight_parts(tuning, depthwise, images), depthwise.weight_quads())
+        Op::Depthwise { depthwise, z, .. } => {
+            let size = graph.tensors[*z].size;
+            product(depthwise::weight_parts(tuning, depthwise, [images, size, size]), depthwise.weight_quads())
         }
-        Op::Norm { z, .. } => {
-            let tensor = &graph.tensors[*z];
-            let shape = [images, tensor.size, tensor.size, tensor.channels];
-            u64::from(norm::statistics_quads(tuning, shape, group_images).max(norm::backward_quads(tuning, shape)))
-        }
+        Op::Norm { z, .. } => u64::from(norm::backward_quads(tuning, graph.map_shape(*z, images))),
         Op::Pool { .. } | Op::Excite { .. } => 0,
-    });
-    quads.max().unwrap_or(0).max(u64::from(reduce::NORM_PARTS)) * 16
+    };
+    let most = |quads: &dyn Fn(&Op) -> u64| graph.ops.iter().map(quads).max().unwrap_or(0);
+    let quads = match parts {
+        InParts::Nothing => 1,
+        InParts::Statistics => most(&statistics).max(1),
+        // The norm of all gradients, too.
+        InParts::Gradients => most(&statistics).max(most(&gradients)).max(u64::from(reduce::NORM_PARTS)),
+    };
+    quads * 16
 }

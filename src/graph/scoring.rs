@@ -3,7 +3,7 @@
 use super::error::NetworkError;
 use super::memory::{Footprint, Memory, Plan, read_rows};
 use super::plan::{Access, Value};
-use super::record::Mode;
+use super::record::{InParts, Mode};
 use super::{Graph, Op, Tensor, Weights};
 use crate::gpu::{Gpu, Precision, Program, Recording};
 use crate::kernels::optimizer::Control;
@@ -33,7 +33,7 @@ impl Scoring {
 
     fn plan(graph: &Graph, tuning: &Tuning, [groups, group_images]: [u32; 2]) -> Plan {
         let actions: Vec<Access> = graph.ops.iter().map(Op::forward_access).collect();
-        Plan::new(graph, tuning, [groups * group_images, group_images], Precision::F32, &actions)
+        Plan::new(graph, tuning, [groups * group_images, group_images], Precision::F32, &actions, InParts::Statistics)
     }
 
     /// Bytes that scoring `groups` networks at a time, each on `group_images` images, will hold.

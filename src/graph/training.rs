@@ -4,7 +4,7 @@ use super::deployed::Deployed;
 use super::error::NetworkError;
 use super::memory::{Footprint, Memory, Plan, parameter_bytes, what_fits};
 use super::plan::{Access, Value};
-use super::record::{Mode, Update};
+use super::record::{InParts, Mode, Update};
 use super::{Graph, Op, Weights};
 use crate::gpu::{Buf, Gpu, GpuError, Precision, Program, Recording};
 use crate::kernels::loss::{self, CrossEntropy, Target};
@@ -72,6 +72,31 @@ pub struct Teacher {
     pub share: f32,
 }
 
+impl Teacher {
+    /// A network that teaches in batches of `batch`.
+    ///
+    /// # Errors
+    /// `NetworkError::NoRoom` where the device has none for it: its maps are of f32, whatever a training's are.
+    pub fn new(
+        gpu: &Gpu,
+        graph: &Graph,
+        weights: &Weights,
+        shapes: &[LayerShape],
+        tuning: &Tuning,
+        (batch, share): (u32, f32),
+    ) -> Result<Self, NetworkError> {
+        let make = |graph: &Graph, batch: u32| Deployed::new(gpu, graph, weights, shapes, tuning, batch);
+        match make(graph, batch) {
+            Ok(network) => Ok(Self { network, share }),
+            Err(NetworkError::Gpu(source @ (GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. }))) => {
+                let fits = what_fits(graph, batch, |graph, batch| make(graph, batch).is_ok());
+                Err(NetworkError::NoRoom { source, what: "a teacher's answers", batch, fits })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// A graph made ready for training steps.
 pub struct Training {
     gpu: Gpu,
@@ -94,7 +119,7 @@ impl Training {
         let mut actions: Vec<Access> = graph.ops.iter().map(Op::forward_access).collect();
         actions.push(Access { reads: vec![Value::Of(graph.logits)], writes: vec![Value::Gradient(graph.logits)] });
         actions.extend(graph.ops.iter().rev().map(|op| op.backward_access(graph)));
-        Plan::new(graph, &options.tuning, [options.batch; 2], options.precision, &actions)
+        Plan::new(graph, &options.tuning, [options.batch; 2], options.precision, &actions, InParts::Gradients)
     }
 
     /// Bytes that a training will hold.
@@ -146,8 +171,10 @@ impl Training {
     ) -> Result<Self, NetworkError> {
         Self::make(gpu, graph.clone(), options, teacher).map_err(|error| match error {
             source @ (GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. }) => {
-                let fits = what_fits(gpu, &graph, &options);
-                NetworkError::NoRoom { source, batch: options.batch, fits }
+                let has_room =
+                    |graph: &Graph, batch: u32| Self::has_room(gpu, graph, &TrainingOptions { batch, ..options });
+                let fits = what_fits(&graph, options.batch, has_room);
+                NetworkError::NoRoom { source, what: "training", batch: options.batch, fits }
             }
             error => error.into(),
         })

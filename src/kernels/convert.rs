@@ -1,11 +1,11 @@
 //! Maps of f32 in the precision of others.
 
-use super::{Map, Tuning, kernel};
+use super::{Map, Tuning, folded, kernel};
 use crate::gpu::{Kernel, Launch, Recording, Work};
 use bytemuck::{Pod, Zeroable, bytes_of};
 
 /// `shaders/convert/narrow.wgsl`.
-pub static NARROW: Kernel = kernel!(maps "convert/narrow");
+pub static NARROW: Kernel = kernel!(maps "convert/narrow", "fold");
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -17,13 +17,14 @@ struct NarrowParams {
 pub fn narrow(rec: &mut Recording, tuning: &Tuning, x: &Map, y: &Map) {
     assert_eq!(x.shape(), y.shape(), "a map is narrowed to its own shape");
     let quads = x.pixels() * x.quads();
+    let [groups, further, _] = folded(quads.div_ceil(tuning.lanes));
     rec.push(Launch {
         kernel: &NARROW,
         label: String::new(),
         overrides: vec![("LANES", tuning.lanes)],
         params: bytes_of(&NarrowParams { quads }).to_vec(),
         bindings: vec![("x", x.buf.clone()), ("y", y.buf.clone())],
-        groups: [quads.div_ceil(tuning.lanes), 1, x.images],
+        groups: [groups, further, x.images],
         work: Work { flops: 0, bytes: x.buf.bytes() + y.buf.bytes() },
     });
 }

@@ -205,21 +205,22 @@ struct BackwardWeightParams {
     rows: u32,
 }
 
-/// Strips of an image that run side by side: as few as fill the lanes of a workgroup best, and as many workgroups as
-/// are wanted where images alone are too few.
-fn weight_strips(tuning: &Tuning, depthwise: &Depthwise, images: u32) -> u32 {
+/// Strips of an image that run side by side: as few as fill the lanes of a workgroup best, as many workgroups as are
+/// wanted where images alone are too few, and no more than there are segments of rows.
+fn weight_strips(tuning: &Tuning, depthwise: &Depthwise, [images, height, width]: [u32; 3]) -> u32 {
     let quads = depthwise.channels.div_ceil(4);
     let groups_per_strip = |strips: &u32| ((quads * strips).div_ceil(tuning.lanes) * 840) / strips;
     let strips = (1..=8).min_by_key(groups_per_strip).expect("the range is not empty");
     let groups = images * (quads * strips).div_ceil(tuning.lanes);
-    strips * (tuning.weight_groups / groups).clamp(1, 8)
+    let most = width.div_ceil(segment(tuning, width)) * height;
+    (strips * (tuning.weight_groups / groups).clamp(1, 8)).min(most)
 }
 
-/// Parts that the gradient of the weights is computed in, for a batch of `images`.
-pub fn weight_parts(tuning: &Tuning, depthwise: &Depthwise, images: u32) -> u32 {
-    let strips = weight_strips(tuning, depthwise, images);
+/// Parts that the gradient of the weights is computed in, for outputs (images, height, width).
+pub fn weight_parts(tuning: &Tuning, depthwise: &Depthwise, output: [u32; 3]) -> u32 {
+    let strips = weight_strips(tuning, depthwise, output);
     let tiles = (depthwise.channels.div_ceil(4) * strips).div_ceil(tuning.lanes);
-    strips * tuning.weight_groups.div_ceil(tiles).clamp(1, images)
+    strips * tuning.weight_groups.div_ceil(tiles).clamp(1, output[0])
 }
 
 /// Appends the gradient of the weights; `reduce::sum` adds its parts up.
@@ -231,8 +232,9 @@ pub fn backward_weight(
     io: BackwardWeight,
 ) {
     let segment = segment(tuning, io.dz.width);
-    let strips = weight_strips(tuning, depthwise, io.x.images);
-    let parts = weight_parts(tuning, depthwise, io.x.images) / strips;
+    let output = [io.dz.images, io.dz.height, io.dz.width];
+    let strips = weight_strips(tuning, depthwise, output);
+    let parts = weight_parts(tuning, depthwise, output) / strips;
     let params = BackwardWeightParams {
         images: io.x.images,
         parts,

@@ -241,9 +241,14 @@ struct Elementwise {
 
 impl Elementwise {
     fn of(tuning: &Tuning, map: &Map) -> Self {
-        let (pixels, quads) = (share(map.pixels(), tuning.pixels), tuning.held_quads(map.quads()));
-        let invocations = map.pixels().div_ceil(pixels) * columns(tuning, map.quads());
-        Self { pixels, quads, groups: [invocations.div_ceil(tuning.lanes), 1, map.images] }
+        let mut pixels = share(map.pixels(), tuning.pixels);
+        let groups =
+            |pixels: u32| (map.pixels().div_ceil(pixels) * columns(tuning, map.quads())).div_ceil(tuning.lanes);
+        // Images are the third dimension, and columns make a second of no use: few large maps get larger shares.
+        while groups(pixels) > FOLD {
+            pixels *= 2;
+        }
+        Self { pixels, quads: tuning.held_quads(map.quads()), groups: [groups(pixels), 1, map.images] }
     }
 
     /// The overrides that say so.

@@ -69,8 +69,10 @@ const ROUNDS: usize = 11;
 const COPY_BYTES: u64 = 48 << 20;
 /// The same on others, whose second-level caches have up to 60 MB; no more than a binding may have.
 const GPU_COPY_BYTES: u64 = 256 << 20;
-/// Multiply-adds of a chain in one launch, and exchanges of a lane.
+/// Multiply-adds of a chain in one launch at most, and exchanges of a lane.
 const PROBE_ROUNDS: u32 = 2048;
+/// Seconds of such a launch, about, on a device that is slow: some drivers end what takes two.
+const PROBE_SECONDS: f64 = 0.05;
 /// Launches that share the cost of a submit.
 const LAUNCHES: u32 = 256;
 
@@ -93,16 +95,21 @@ pub fn device(gpu: &Gpu, tuning: &Tuning) -> Result<Device, GpuError> {
     let copy_bytes = if software { COPY_BYTES } else { GPU_COPY_BYTES.min(gpu.limits().buffer_bytes) };
     let [large_x, large_y] = operand(copy_bytes)?;
 
-    let chains = |record: fn(&mut Recording, u32, u32, &Buf, &Buf)| {
-        let mut rec = Recording::new();
-        record(&mut rec, lanes, PROBE_ROUNDS, &x, &y);
-        probes.rate(rec, |work| work.flops)
+    type Probe = fn(&mut Recording, u32, u32, &Buf, &Buf);
+    let probed = |record: Probe, most: u32, amount: fn(crate::gpu::Work) -> u64| {
+        let of = |rounds: u32| {
+            let mut rec = Recording::new();
+            record(&mut rec, lanes, rounds, &x, &y);
+            rec
+        };
+        let few = most / 64;
+        let seconds = probes.elapsed(&Program::new(gpu, of(few))?)?.wall;
+        probes.rate(of(filling(PROBE_SECONDS, seconds / f64::from(few), most).max(few)), amount)
     };
+    let chains = |record: Probe| probed(record, PROBE_ROUNDS, |work| work.flops);
     let fma = chains(probe::multiply_add)?;
     let f16 = gpu.runs(&probe::MULTIPLY_ADD_F16).then(|| chains(probe::multiply_add_f16)).transpose()?;
-    let mut rec = Recording::new();
-    probe::exchange(&mut rec, lanes, PROBE_ROUNDS / 8, &x, &y);
-    let workgroup = probes.rate(rec, |work| work.bytes)?;
+    let workgroup = probed(probe::exchange, PROBE_ROUNDS / 8, |work| work.bytes)?;
     let mut rec = Recording::new();
     probe::copy(&mut rec, tuning, tuning.pixels, &large_x, &large_y);
     let copy = probes.rate(rec, |work| work.bytes)?;

@@ -345,8 +345,9 @@ impl Recorder<'_> {
         let [x, dx] = [&self.map("x", size, depthwise.channels)?, &self.map("dx", size, depthwise.channels)?];
         let [y, dz] = [&self.map("y", out, depthwise.channels)?, &self.map("dz", out, depthwise.channels)?];
         let weight = &self.filled("weight", depthwise.weight_quads())?;
-        let partial =
-            &self.room(depthwise::weight_parts(self.tuning, depthwise, self.images) * depthwise.weight_quads())?;
+        let partial = &self.room(
+            depthwise::weight_parts(self.tuning, depthwise, [self.images, out, out]) * depthwise.weight_quads(),
+        )?;
         let (rec, tuning, widths) = (&mut self.rec, self.tuning, &self.widths);
         depthwise::forward(rec, tuning, depthwise, widths, depthwise::Forward { x, weight, deployed: None, y });
         depthwise::backward_data(rec, tuning, depthwise, widths, depthwise::BackwardData { dz, weight, dx });

@@ -10,7 +10,7 @@ use super::prepare::Prepared;
 use super::search::{Run, Watch};
 use super::snapshot::{Origin, Saved, from_sections, to_sections};
 use crate::data::Augment;
-use crate::graph::{Deployed, Graph, Teacher, Weights, lower};
+use crate::graph::{Graph, Teacher, Weights, lower};
 use crate::model::{Architecture, to_safetensors};
 use crate::report;
 use crate::space::{Arch, WidthSampler};
@@ -108,8 +108,8 @@ fn options<'a>(config: &Config, prepared: &'a Prepared, task: &Task<'a>) -> Trai
 /// These weights at full widths, made ready to teach.
 fn teacher(prepared: &Prepared, weights: &Weights, batch: u32) -> Result<Teacher, RunError> {
     let shapes = prepared.net.shapes(&prepared.net.full());
-    let network = Deployed::new(&prepared.gpu, &prepared.graph, weights, &shapes, &prepared.tuning, batch)?;
-    Ok(Teacher { network, share: prepared.space.train.distillation })
+    let share = prepared.space.train.distillation;
+    Ok(Teacher::new(&prepared.gpu, &prepared.graph, weights, &shapes, &prepared.tuning, (batch, share))?)
 }
 
 impl Run<'_> {
@@ -117,6 +117,10 @@ impl Run<'_> {
     pub(super) fn supernet(&mut self, untrained: &Weights) -> Result<Weights, RunError> {
         let prepared = self.prepared;
         let full = prepared.net.full();
+        if prepared.space.train.distillation > 0.0 {
+            // Whether there is room for it is to be known before hours of training, not after.
+            teacher(prepared, untrained, prepared.space.train.batch)?;
+        }
         if let Some(run) = &self.config.from {
             let source = source(run)?;
             source.check_data(prepared)?;

@@ -196,11 +196,6 @@ impl<'a> Trainer<'a> {
         &self.training
     }
 
-    /// Bytes that it holds on the device.
-    pub fn footprint(&self) -> Footprint {
-        self.training.footprint()
-    }
-
     /// Epochs done, the share of the next included.
     pub fn epochs_done(&self) -> f64 {
         f64::from(self.position.epoch) + self.position.step as f64 / self.steps() as f64

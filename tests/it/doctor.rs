@@ -4,7 +4,9 @@ use crate::harness::gpu;
 use netadapt::check::checks;
 use netadapt::doctor::{Question, Report, examine};
 use netadapt::gpu::{Gpu, Kernel, Options, Precision, SENTINEL};
-use netadapt::graph::{BatchStatistics, NetworkError, Training, TrainingOptions, lower};
+use netadapt::graph::{
+    BatchStatistics, Deployed, NetworkError, Teacher, Training, TrainingOptions, initial_weights, lower,
+};
 use netadapt::kernels::optimizer::Rule;
 use netadapt::kernels::{self, Tuning};
 use netadapt::run::RunError;
@@ -134,6 +136,18 @@ fn fits_with(gpu: &Gpu, tuning: Tuning) {
         }
     }
     assert!(sizes.contains(&14), "{sizes:?}");
+
+    // What only runs adds up nothing in parts.
+    assert_eq!(Deployed::needs(&graph, &tuning, 64).scratch, 16);
+    gpu.refuse_allocations_above(before + Deployed::needs(&graph, &tuning, 20).bytes());
+    let (weights, shapes) = (initial_weights(&graph, 0), net.shapes(&net.full()));
+    let teacher = |batch| Teacher::new(gpu, &graph, &weights, &shapes, &tuning, (batch, 0.5));
+    let error = teacher(64).err().expect("there is no room");
+    assert!(
+        error.to_string().contains("a teacher's answers in batches of 64 does not fit: batches of 16 images"),
+        "{error}"
+    );
+    assert!(teacher(16).is_ok());
 }
 
 /// Without memory there is less to say, and no error.

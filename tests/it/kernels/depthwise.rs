@@ -4,6 +4,8 @@ use crate::harness::*;
 use netadapt::check::depthwise::{Case, Shape, backward_data, backward_weight, forward};
 use netadapt::check::operands::{ACTIVATIONS, Pattern};
 use netadapt::check::{Outcome, Setting};
+use netadapt::kernels::depthwise::{Depthwise, weight_parts};
+use netadapt::kernels::{RowId, Tuning};
 
 const SHAPES: [Shape; 14] = [
     Shape(1, 1, 1, 3, 1),
@@ -62,4 +64,23 @@ fn weight_gradients_in_parts() {
         Ok(())
     });
     assert!(most_parts > 1, "no case had several parts");
+}
+
+/// Each part of a gradient is written and added up, whether a pixel was added to it or not.
+#[test]
+fn no_part_of_a_gradient_is_without_pixels() {
+    for (_, Setting { tuning, .. }) in settings() {
+        for tuning in [tuning, Tuning::GPU] {
+            for (kernel, channels, images, side) in [(7, 160, 64, 8), (7, 256, 64, 4), (3, 16, 1, 1), (5, 8, 3, 7)] {
+                let (kept, kernel_row) = (RowId::UNLIMITED, RowId::UNLIMITED);
+                let depthwise = Depthwise { kernel, stride: 1, channels, kept, kernel_row };
+                let parts = weight_parts(&tuning, &depthwise, [images, side, side]);
+                let most = images * side * side.div_ceil(tuning.pixels.min(side));
+                assert!(
+                    parts <= most,
+                    "{parts} parts of {most} stretches: {kernel}x{kernel}, {channels} of {side} px, {tuning:?}"
+                );
+            }
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::graph::{Graph, lower};
 use crate::latency::Table;
 use crate::model::{Architecture, from_safetensors};
 use crate::report;
-use crate::run::{Config, origin, records, snapshot};
+use crate::run::{Config, records, snapshot, started};
 use crate::search::Goal;
 use crate::space::{Space, Supernet};
 use crate::tune::Tuned;
@@ -34,8 +34,8 @@ pub static FORMATS: &[Format] = &[
     Format { name: "space", reads: space },
     Format { name: "budget", reads: |bytes| text(bytes).is_some_and(|text| text.parse::<Goal>().is_ok()) },
     Format { name: "config", reads: |bytes| text(bytes).is_some_and(|text| toml::from_str::<Config>(text).is_ok()) },
-    Format { name: "started", reads: origin::reads_started },
-    Format { name: "surroundings", reads: origin::reads_surroundings },
+    Format { name: "started", reads: started::reads_started },
+    Format { name: "surroundings", reads: started::reads_surroundings },
     Format { name: "records", reads: |bytes| text(bytes).is_some_and(|text| records::reads_lines(text) > 0) },
     Format { name: "checkpoint", reads: |bytes| snapshot::reads_checkpoint(&network().1, bytes) },
     Format { name: "latency_table", reads: |bytes| text(bytes).is_some_and(|text| Table::from_json(text).is_ok()) },

@@ -14,7 +14,7 @@ pub enum Purpose {
     Weights = 1,
     /// The order of the training images; index = 0.
     Shuffle = 2,
-    /// Random crop and flip; index = image.
+    /// What an image is augmented with; index = its place in the order of the pass.
     Augment = 3,
     /// Widths of ordered dropout; index = step * images per batch + image.
     Widths = 4,

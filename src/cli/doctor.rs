@@ -33,9 +33,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let space = Space::open(&args.preset).map_err(RunError::from)?;
-    let size = args.size.unwrap_or(space.size);
-    space.validate_size(&args.preset, size).map_err(RunError::from)?;
+    let (space, size) = Space::open_at(&args.preset, args.size).map_err(RunError::from)?;
     let gpu = Gpu::open(Options { device: args.device, portable: false }).map_err(RunError::from)?;
     let tuning = args.tune.tuning(&gpu);
     let (folder, seconds) = (args.folder.as_path(), args.seconds);

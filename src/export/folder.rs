@@ -14,7 +14,6 @@ use crate::model::{
     Architecture, FoldedLayer, Model, Network, WeightType, read, to_folded_safetensors, to_safetensors,
 };
 use safetensors::tensor::{Dtype, SafeTensors};
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -77,11 +76,6 @@ pub(super) fn description(architecture: &Architecture) -> Vec<u8> {
     format!("{text}\n").into_bytes()
 }
 
-/// The metadata of a file of weights: PyTorch's names and layouts.
-pub(super) fn about() -> HashMap<String, String> {
-    HashMap::from([("format".to_owned(), "pt".to_owned())])
-}
-
 /// Writes every file, the manifest last.
 fn fill(gpu: &Gpu, network: Network, facts: &Facts, options: &Options, folder: &Path) -> Result<(), ExportError> {
     let model = Model::new(gpu, network)?;
@@ -93,13 +87,13 @@ fn fill(gpu: &Gpu, network: Network, facts: &Facts, options: &Options, folder: &
         ("labels.txt", labels(&network.architecture).into_bytes()),
         ("README.md", card(network, facts, options).into_bytes()),
         ("golden.safetensors", Golden::new(&model)?.to_safetensors().map_err(|source| weights(source.into()))?),
-        ("train.safetensors", to_safetensors(&network.graph, &network.weights, about()).map_err(weights)?),
+        ("train.safetensors", to_safetensors(&network.graph, &network.weights).map_err(weights)?),
     ];
     for format in &options.formats {
         files.push(match format {
             Format::Onnx => ("model.onnx", onnx_file(network, options.onnx, options.weights)),
             Format::Safetensors => {
-                let bytes = to_folded_safetensors(&network.graph, &network.weights, options.weights, about());
+                let bytes = to_folded_safetensors(&network.graph, &network.weights, options.weights);
                 ("model.safetensors", bytes.map_err(weights)?)
             }
             Format::Pytorch => ("model.py", pytorch::module(network).into_bytes()),

@@ -1,7 +1,7 @@
 //! An exported network comes back, as it was or with weights that were trained elsewhere.
 
 use super::ExportError;
-use super::folder::{about, description, made, put, verify};
+use super::folder::{description, made, put, verify};
 use crate::model::{Network, to_safetensors};
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub fn import(model: &Path, weights: Option<&Path>, out: &Path) -> Result<Networ
             Network::open(model)?
         }
     };
-    let bytes = to_safetensors(&network.graph, &network.weights, about());
+    let bytes = to_safetensors(&network.graph, &network.weights);
     let bytes = bytes.map_err(|source| ExportError::Weights { source })?;
     made(out, |folder| {
         put(folder, vec![("architecture.json", description(&network.architecture)), ("model.safetensors", bytes)])

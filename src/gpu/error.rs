@@ -21,7 +21,7 @@ pub enum GpuError {
         count: usize,
     },
     /// The driver refused to make a device.
-    #[error("{adapter} refused to open: {reason}")]
+    #[error("{adapter} refused to open: {reason}; update its driver, or name another device (netadapt devices)")]
     Refused {
         /// The adapter's name.
         adapter: String,
@@ -64,7 +64,7 @@ pub enum GpuError {
         limit: u32,
     },
     /// A launch whose bindings are not those of its shader: a fault of ours.
-    #[error("{launch}: {problem}")]
+    #[error("{launch}: {problem}; this is a fault of netadapt: please report it")]
     Launch {
         /// The launch's label.
         launch: String,
@@ -72,7 +72,7 @@ pub enum GpuError {
         problem: String,
     },
     /// A shader that naga refuses: a fault of ours.
-    #[error("shader {kernel} is invalid: {problem}")]
+    #[error("shader {kernel} is invalid: {problem}; this is a fault of netadapt: please report it")]
     Shader {
         /// The kernel's name.
         kernel: String,

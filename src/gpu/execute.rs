@@ -71,10 +71,10 @@ impl Program {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let params = gpu.create("params", (launches.len() as u64).max(1) * UNIFORM_STRIDE, usage)?;
         let mut steps = Vec::with_capacity(launches.len());
-        for (index, launch) in launches.into_iter().enumerate() {
+        for (index, (label, launch)) in launches.enumerate() {
             let offset = index as u64 * UNIFORM_STRIDE;
             gpu.queue().write_buffer(&params, offset, &launch.params);
-            steps.push(Step::new(gpu, launch, &params, offset)?);
+            steps.push(Step::new(gpu, label, launch, &params, offset)?);
         }
         gpu.check()?;
         Ok(Self { gpu: gpu.clone(), steps })
@@ -148,13 +148,13 @@ fn record<'a>(pass: &mut wgpu::ComputePass<'_>, steps: &mut impl Iterator<Item =
 }
 
 impl Step {
-    fn new(gpu: &Gpu, launch: Launch, params: &wgpu::Buffer, offset: u64) -> Result<Self, GpuError> {
+    fn new(gpu: &Gpu, label: String, launch: Launch, params: &wgpu::Buffer, offset: u64) -> Result<Self, GpuError> {
         let (kernel, precision, overrides) = launch.key();
         let pipeline = gpu.pipelines().get(gpu, kernel, precision, overrides)?;
-        let wrong = |problem: String| GpuError::Launch { launch: launch.label.clone(), problem };
+        let wrong = |problem: String| GpuError::Launch { launch: label.clone(), problem };
         let limit = gpu.limits().workgroups;
         if launch.groups.iter().any(|groups| *groups > limit) {
-            return Err(GpuError::TooManyGroups { launch: launch.label.clone(), groups: launch.groups, limit });
+            return Err(GpuError::TooManyGroups { launch: label.clone(), groups: launch.groups, limit });
         }
         let reflection = &pipeline.reflection;
         if launch.params.len() != reflection.params_bytes as usize {
@@ -198,7 +198,7 @@ impl Step {
             });
         }
         let bindings = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&launch.label),
+            label: Some(&label),
             layout: &pipeline.layout,
             entries: &entries,
         });
@@ -208,7 +208,7 @@ impl Step {
             groups: launch.groups,
             kernel: launch.kernel.name,
             work: launch.work,
-            label: launch.label,
+            label,
             pipeline,
         })
     }

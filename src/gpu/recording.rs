@@ -18,8 +18,6 @@ pub struct Work {
 pub struct Launch {
     /// The kernel.
     pub kernel: &'static Kernel,
-    /// What it is for: the path of the layer.
-    pub label: String,
     /// Values of the kernel's overrides; those not named keep their default.
     pub overrides: Vec<(&'static str, u32)>,
     /// The bytes of its `Params`.
@@ -36,6 +34,8 @@ pub struct Launch {
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
     launches: Vec<Launch>,
+    /// What each is for: its layer and its kernel.
+    labels: Vec<String>,
     scope: String,
 }
 
@@ -52,9 +52,7 @@ impl Recording {
 
     /// Appends a launch and returns its index.
     pub fn push(&mut self, mut launch: Launch) -> usize {
-        if launch.label.is_empty() {
-            launch.label = format!("{} {}", self.scope, launch.kernel.name).trim_start().to_owned();
-        }
+        self.labels.push(format!("{} {}", self.scope, launch.kernel.name).trim_start().to_owned());
         launch.overrides.sort_unstable();
         self.launches.push(launch);
         self.launches.len() - 1
@@ -65,8 +63,8 @@ impl Recording {
         &self.launches
     }
 
-    pub(super) fn into_launches(self) -> Vec<Launch> {
-        self.launches
+    pub(super) fn into_launches(self) -> impl ExactSizeIterator<Item = (String, Launch)> {
+        self.labels.into_iter().zip(self.launches)
     }
 }
 

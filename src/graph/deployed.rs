@@ -2,9 +2,9 @@
 
 use super::error::NetworkError;
 use super::fold::{Fused, fuse};
-use super::memory::{Footprint, Memory, Plan, read_rows};
-use super::plan::{Access, Value};
+use super::memory::{Footprint, Memory, MemoryPlan, read_rows};
 use super::record::{InParts, Recorder};
+use super::slots::{Uses, Value};
 use super::{Graph, Op, Weights};
 use crate::gpu::{Buf, Gpu, GpuError, Precision, Program, Recording};
 use crate::kernels::{Map, Merge, Tuning, conv, depthwise, excite, pool};
@@ -16,7 +16,6 @@ pub struct Deployed {
     program: Program,
     images: Map,
     pub(super) logits: Map,
-    footprint: Footprint,
 }
 
 impl Deployed {
@@ -25,9 +24,9 @@ impl Deployed {
         Self::plan(graph, tuning, batch, &fuse(graph)).footprint()
     }
 
-    fn plan(graph: &Graph, tuning: &Tuning, batch: u32, fused: &[Fused]) -> Plan {
-        let actions: Vec<Access> = fused.iter().map(|op| op.access(graph)).collect();
-        Plan::new(graph, tuning, [batch; 2], Precision::F32, &actions, InParts::Nothing)
+    fn plan(graph: &Graph, tuning: &Tuning, batch: u32, fused: &[Fused]) -> MemoryPlan {
+        let actions: Vec<Uses> = fused.iter().map(Fused::access).collect();
+        MemoryPlan::new(graph, tuning, [batch; 2], Precision::F32, &actions, InParts::Nothing)
     }
 
     /// `graph` with `weights`, for batches of `batch`.
@@ -91,7 +90,6 @@ impl Deployed {
             program: Program::new(gpu, rec)?,
             images: map(Graph::IMAGES),
             logits: map(graph.logits),
-            footprint: memory.footprint,
         })
     }
 
@@ -126,21 +124,15 @@ impl Deployed {
     pub fn into_program(self) -> Program {
         self.program
     }
-
-    /// Bytes that it holds.
-    pub fn footprint(&self) -> Footprint {
-        self.footprint
-    }
 }
 
 impl Fused<'_> {
-    fn access(&self, graph: &Graph) -> Access {
+    fn access(&self) -> Uses {
         let mut access = self.op.forward_access();
         if let Some(Op::Norm { shortcut, y, .. }) = self.norm {
             access.reads.extend(shortcut.map(|edge| Value::Of(edge.end)));
             access.writes = vec![Value::Of(*y)];
         }
-        debug_assert!(access.reads.iter().all(|v| matches!(v, Value::Of(t) if *t < graph.tensors.len())));
         access
     }
 

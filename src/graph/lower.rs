@@ -33,7 +33,7 @@ pub fn lower(net: &Supernet, arch: &Arch) -> Graph {
         }
         last = row_id(shape.layer, Row::Output);
     }
-    let pooled = builder.pool("pool", x, last, None);
+    let pooled = builder.pool("pool", x, last);
     builder.graph.logits =
         builder.linear("classifier", pooled, net.classes(), Active::Row(last), RowId::UNLIMITED, Activation::Identity);
     builder.graph
@@ -209,7 +209,7 @@ impl Builder {
         let expansion = row_id(shape.layer, Row::Expansion);
         let squeezed = row_id(shape.layer, Row::Squeezed);
         let pool_op = self.graph.ops.len();
-        let pooled = self.pool(path, x, expansion, None);
+        let pooled = self.pool(path, x, expansion);
         let hidden = self.linear(
             &format!("{path}.reduce"),
             pooled,
@@ -235,10 +235,10 @@ impl Builder {
         y
     }
 
-    fn pool(&mut self, path: &str, x: TensorId, kept: RowId, excite: Option<usize>) -> TensorId {
+    fn pool(&mut self, path: &str, x: TensorId, kept: RowId) -> TensorId {
         let channels = self.graph.tensors[x].channels;
         let y = self.tensor(format!("{path}.pool"), 1, channels);
-        self.graph.ops.push(Op::Pool { x, kept, y, excite });
+        self.graph.ops.push(Op::Pool { x, kept, y, excite: None });
         y
     }
 

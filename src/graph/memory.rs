@@ -1,8 +1,8 @@
 //! Memory of a graph that is made ready: planned before any of it is made, made, written to and read.
 
 use super::error::NetworkError;
-use super::plan::{Access, Slots, Value};
 use super::record::{InParts, Recorder, scratch_bytes};
+use super::slots::{Slots, Uses, Value};
 use super::{Graph, TensorId, Weights, statistics_bytes};
 use crate::gpu::{Buf, Gpu, GpuError, Precision};
 use crate::kernels::optimizer::{BLOCK, Control};
@@ -36,7 +36,7 @@ pub(super) fn parameter_bytes(graph: &Graph) -> u64 {
 }
 
 /// The buffers of a graph that is made ready.
-pub(super) struct Plan {
+pub(super) struct MemoryPlan {
     images: u32,
     group_images: u32,
     precision: Precision,
@@ -47,7 +47,7 @@ pub(super) struct Plan {
     running: u64,
 }
 
-impl Plan {
+impl MemoryPlan {
     /// What these actions on so many images, in groups that share statistics, need, their maps being of `precision` and
     /// these sums taken in parts.
     pub(super) fn new(
@@ -55,7 +55,7 @@ impl Plan {
         tuning: &Tuning,
         [images, group_images]: [u32; 2],
         precision: Precision,
-        actions: &[Access],
+        actions: &[Uses],
         parts: InParts,
     ) -> Self {
         let kept = [Value::Of(Graph::IMAGES), Value::Of(graph.logits)];
@@ -148,9 +148,9 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn new(gpu: &Gpu, graph: &Graph, plan: Plan) -> Result<Self, GpuError> {
+    pub(super) fn new(gpu: &Gpu, graph: &Graph, plan: MemoryPlan) -> Result<Self, GpuError> {
         let footprint = plan.footprint();
-        let Plan { images, group_images, precision, slots, .. } = plan;
+        let MemoryPlan { images, group_images, precision, slots, .. } = plan;
         let name_of = |slot: usize| {
             let value = slots.slot.iter().filter(|(_, s)| **s == slot).map(|(value, _)| *value).min();
             graph.tensors[tensor_of(value.expect("a slot is used"))].name.clone()

@@ -1,6 +1,6 @@
 //! A network as a list of operations on tensors, lowered to recorded launches.
 //!
-//! `lower` turns one architecture of a super-network into a `Graph`; `plan` gives its tensors few
+//! `lower` turns one architecture of a super-network into a `Graph`; `slots` gives its tensors few
 //! buffers by their lifetimes; `record` appends each operation's launches, forward and backward.
 //! The super-network is the graph of its full architecture, run with widths of its own per image;
 //! a compact network is the graph of its own architecture.
@@ -8,7 +8,7 @@
 mod fold; // a convolution takes its normalisation along
 mod lower; // a super-network and an architecture become a graph
 mod params; // parameters in one buffer, and prefixes of them
-mod plan; // lifetimes and buffers
+mod slots; // lifetimes of tensors, and few buffers for them
 mod memory; // buffers of a graph that is made ready, planned and made
 mod record; // launches of each operation
 mod traffic; // the fewest bytes of a step
@@ -23,8 +23,8 @@ pub use fold::{Folded, Fused, fuse};
 pub use lower::lower;
 pub use memory::{Fits, Footprint};
 pub use params::{Active, Param, Role, Weights, initial_weights};
-pub use plan::{Slots, Value};
 pub use scoring::Scoring;
+pub use slots::{Slots, Value};
 pub use training::{BatchStatistics, Teacher, Totals, Training, TrainingOptions};
 
 use crate::gpu::Precision;

@@ -1,6 +1,6 @@
 //! Launches of each operation, forward and backward, and what each of them reads and writes.
 
-use super::plan::{Access, Value};
+use super::slots::{Uses, Value};
 use super::{Graph, Op, ParamId, ShortcutEdge, TensorId, statistics_bytes};
 use crate::gpu::{Buf, Recording};
 use crate::kernels::conv::{self, BackwardMerge, Conv};
@@ -45,42 +45,42 @@ pub(super) struct Update<'a> {
 
 impl Op {
     /// What it reads and writes on the way forward.
-    pub(super) fn forward_access(&self) -> Access {
+    pub(super) fn forward_access(&self) -> Uses {
         let of = |tensors: &[TensorId]| tensors.iter().map(|t| Value::Of(*t)).collect();
         match self {
             Self::Conv { x, z, .. } | Self::Depthwise { x, z, .. } | Self::Linear { x, z, .. } => {
-                Access { reads: of(&[*x]), writes: of(&[*z]) }
+                Uses { reads: of(&[*x]), writes: of(&[*z]) }
             }
-            Self::Norm { z, shortcut: Some(edge), y, .. } => Access { reads: of(&[*z, edge.end]), writes: of(&[*y]) },
-            Self::Norm { z, y, .. } => Access { reads: of(&[*z]), writes: of(&[*y]) },
-            Self::Pool { x, y, .. } => Access { reads: of(&[*x]), writes: of(&[*y]) },
-            Self::Excite { x, gate, y, .. } => Access { reads: of(&[*x, *gate]), writes: of(&[*y]) },
+            Self::Norm { z, shortcut: Some(edge), y, .. } => Uses { reads: of(&[*z, edge.end]), writes: of(&[*y]) },
+            Self::Norm { z, y, .. } => Uses { reads: of(&[*z]), writes: of(&[*y]) },
+            Self::Pool { x, y, .. } => Uses { reads: of(&[*x]), writes: of(&[*y]) },
+            Self::Excite { x, gate, y, .. } => Uses { reads: of(&[*x, *gate]), writes: of(&[*y]) },
         }
     }
 
     /// What it reads and writes on the way back. Every gradient is written once.
-    pub(super) fn backward_access(&self, graph: &Graph) -> Access {
+    pub(super) fn backward_access(&self, graph: &Graph) -> Uses {
         use Value::{Gradient, Of};
         match self {
             Self::Conv { x, z, source_of, .. } => {
                 let mut reads = vec![Of(*x), Gradient(*z)];
                 reads.extend(source_of.map(|edge| Gradient(edge.end)));
                 let writes = if *x == Graph::IMAGES { Vec::new() } else { vec![Gradient(*x)] };
-                Access { reads, writes }
+                Uses { reads, writes }
             }
             Self::Depthwise { x, z, .. } | Self::Linear { x, z, .. } => {
-                Access { reads: vec![Of(*x), Gradient(*z)], writes: vec![Gradient(*x)] }
+                Uses { reads: vec![Of(*x), Gradient(*z)], writes: vec![Gradient(*x)] }
             }
-            Self::Norm { z, y, .. } => Access { reads: vec![Of(*z), Gradient(*y)], writes: vec![Gradient(*z)] },
+            Self::Norm { z, y, .. } => Uses { reads: vec![Of(*z), Gradient(*y)], writes: vec![Gradient(*z)] },
             Self::Pool { x, y, excite, .. } => {
                 let mut reads = vec![Gradient(*y)];
                 if let Some(Self::Excite { gate, y: excited, .. }) = excite.map(|op| &graph.ops[op]) {
                     reads.extend([Of(*gate), Gradient(*excited)]);
                 }
-                Access { reads, writes: vec![Gradient(*x)] }
+                Uses { reads, writes: vec![Gradient(*x)] }
             }
             Self::Excite { x, gate, y, .. } => {
-                Access { reads: vec![Of(*x), Gradient(*y)], writes: vec![Gradient(*gate)] }
+                Uses { reads: vec![Of(*x), Gradient(*y)], writes: vec![Gradient(*gate)] }
             }
         }
     }

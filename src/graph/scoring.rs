@@ -1,9 +1,9 @@
 //! A graph made ready to score many sub-networks in one pass.
 
 use super::error::NetworkError;
-use super::memory::{Footprint, Memory, Plan, read_rows};
-use super::plan::{Access, Value};
+use super::memory::{Memory, MemoryPlan, read_rows};
 use super::record::{InParts, Mode};
+use super::slots::{Uses, Value};
 use super::{Graph, Op, Tensor, Weights};
 use crate::gpu::{Gpu, Precision, Program, Recording};
 use crate::kernels::optimizer::Control;
@@ -31,14 +31,16 @@ impl Scoring {
         (MAP_BYTES / largest).max(1) as u32
     }
 
-    fn plan(graph: &Graph, tuning: &Tuning, [groups, group_images]: [u32; 2]) -> Plan {
-        let actions: Vec<Access> = graph.ops.iter().map(Op::forward_access).collect();
-        Plan::new(graph, tuning, [groups * group_images, group_images], Precision::F32, &actions, InParts::Statistics)
-    }
-
-    /// Bytes that scoring `groups` networks at a time, each on `group_images` images, will hold.
-    pub fn needs(graph: &Graph, tuning: &Tuning, passes: [u32; 2]) -> Footprint {
-        Self::plan(graph, tuning, passes).footprint()
+    fn plan(graph: &Graph, tuning: &Tuning, [groups, group_images]: [u32; 2]) -> MemoryPlan {
+        let actions: Vec<Uses> = graph.ops.iter().map(Op::forward_access).collect();
+        MemoryPlan::new(
+            graph,
+            tuning,
+            [groups * group_images, group_images],
+            Precision::F32,
+            &actions,
+            InParts::Statistics,
+        )
     }
 
     /// `groups` networks at a time, each on `group_images` images.
@@ -59,16 +61,6 @@ impl Scoring {
     /// Networks of a pass.
     pub fn groups(&self) -> u32 {
         self.memory.images / self.memory.group_images
-    }
-
-    /// Images that every network sees in a pass.
-    pub fn group_images(&self) -> u32 {
-        self.memory.group_images
-    }
-
-    /// Bytes that it holds.
-    pub fn footprint(&self) -> Footprint {
-        self.memory.footprint
     }
 
     /// Sets the parameters and, for every group, the running statistics.

@@ -2,9 +2,9 @@
 
 use super::deployed::Deployed;
 use super::error::NetworkError;
-use super::memory::{Footprint, Memory, Plan, parameter_bytes, what_fits};
-use super::plan::{Access, Value};
+use super::memory::{Footprint, Memory, MemoryPlan, parameter_bytes, what_fits};
 use super::record::{InParts, Mode, Update};
+use super::slots::{Uses, Value};
 use super::{Graph, Op, Weights};
 use crate::gpu::{Buf, Gpu, GpuError, Precision, Program, Recording};
 use crate::kernels::loss::{self, CrossEntropy, Target};
@@ -115,11 +115,11 @@ pub struct Training {
 }
 
 impl Training {
-    fn plan(graph: &Graph, options: &TrainingOptions) -> Plan {
-        let mut actions: Vec<Access> = graph.ops.iter().map(Op::forward_access).collect();
-        actions.push(Access { reads: vec![Value::Of(graph.logits)], writes: vec![Value::Gradient(graph.logits)] });
+    fn plan(graph: &Graph, options: &TrainingOptions) -> MemoryPlan {
+        let mut actions: Vec<Uses> = graph.ops.iter().map(Op::forward_access).collect();
+        actions.push(Uses { reads: vec![Value::Of(graph.logits)], writes: vec![Value::Gradient(graph.logits)] });
         actions.extend(graph.ops.iter().rev().map(|op| op.backward_access(graph)));
-        Plan::new(graph, &options.tuning, [options.batch; 2], options.precision, &actions, InParts::Gradients)
+        MemoryPlan::new(graph, &options.tuning, [options.batch; 2], options.precision, &actions, InParts::Gradients)
     }
 
     /// Bytes that a training will hold.

@@ -39,7 +39,12 @@ pub struct Conv {
 impl Conv {
     /// Quads of its weights (K, K, I, O), channels padded to quads.
     pub fn weight_quads(&self) -> u32 {
-        self.kernel * self.kernel * self.channels.div_ceil(4) * 4 * self.filters.div_ceil(4)
+        self.weight_rows() * 4 * self.filters.div_ceil(4)
+    }
+
+    /// Rows of its weights, of four inputs each.
+    fn weight_rows(&self) -> u32 {
+        self.kernel * self.kernel * self.channels.div_ceil(4)
     }
 
     /// Channels of each quad of the input that kernels take: what pads the only one is left out.
@@ -121,20 +126,18 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: &Width
     let tile = Tile::of(tuning, conv, io.y);
     rec.push(Launch {
         kernel: &FORWARD,
-        label: String::new(),
-        overrides: vec![
-            ("LANES", tuning.lanes),
-            ("PIXELS", tile.pixels),
-            ("QUADS", tile.quads),
-            ("QUAD_LANES", tile.quad_lanes),
-            ("IN_ROW", u32::from(tile.in_row)),
-            ("CHANNELS", conv.summed_channels()),
-            ("KERNEL", conv.kernel),
-            ("STRIDE", conv.stride),
-            ("DEPLOYED", u32::from(io.deployed.is_some())),
-            ("ACTIVATION", io.deployed.map_or(0, |d| activation_code(d.activation))),
-            ("SHORTCUT", Merge::code(merge)),
-        ],
+        overrides: [
+            &tile.overrides(tuning)[..],
+            &[
+                ("CHANNELS", conv.summed_channels()),
+                ("KERNEL", conv.kernel),
+                ("STRIDE", conv.stride),
+                ("DEPLOYED", u32::from(io.deployed.is_some())),
+                ("ACTIVATION", io.deployed.map_or(0, |d| activation_code(d.activation))),
+                ("SHORTCUT", Merge::code(merge)),
+            ],
+        ]
+        .concat(),
         params: bytes_of(&params).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
@@ -213,7 +216,6 @@ struct TransposeParams {
 pub fn transpose(rec: &mut Recording, blocks: u32, io: Transpose) {
     rec.push(Launch {
         kernel: &TRANSPOSE,
-        label: String::new(),
         overrides: Vec::new(),
         params: bytes_of(&TransposeParams { blocks }).to_vec(),
         bindings: vec![
@@ -249,17 +251,11 @@ pub fn backward_data(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths: 
     let tile = Tile::of(tuning, conv, io.dx);
     rec.push(Launch {
         kernel: &BACKWARD_DATA,
-        label: String::new(),
-        overrides: vec![
-            ("LANES", tuning.lanes),
-            ("PIXELS", tile.pixels),
-            ("QUADS", tile.quads),
-            ("QUAD_LANES", tile.quad_lanes),
-            ("IN_ROW", u32::from(tile.in_row)),
-            ("KERNEL", conv.kernel),
-            ("STRIDE", conv.stride),
-            ("SHORTCUT", Merge::code(merge.as_ref())),
-        ],
+        overrides: [
+            &tile.overrides(tuning)[..],
+            &[("KERNEL", conv.kernel), ("STRIDE", conv.stride), ("SHORTCUT", Merge::code(merge.as_ref()))],
+        ]
+        .concat(),
         params: bytes_of(&params).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
@@ -311,7 +307,7 @@ const SLICE_ROWS: u32 = 8;
 
 /// Lanes over rows of the weights in their gradient; the workgroup's others take further slices of its part.
 fn weight_lanes(tuning: &Tuning, conv: &Conv) -> u32 {
-    let rows = (conv.kernel * conv.kernel * conv.channels.div_ceil(4)).next_power_of_two();
+    let rows = conv.weight_rows().next_power_of_two();
     tuning.weight_rows.min(rows).clamp(tuning.lanes.div_ceil(tuning.slices), tuning.lanes)
 }
 
@@ -321,8 +317,7 @@ const PART_PIXELS: u64 = 64;
 /// Parts that the gradient of the weights is computed in, for outputs (images, height, width).
 pub fn weight_parts(tuning: &Tuning, conv: &Conv, [images, height, width]: [u32; 3]) -> u32 {
     let lanes = weight_lanes(tuning, conv);
-    let weight_rows = conv.kernel * conv.kernel * conv.channels.div_ceil(4);
-    let tiles = weight_rows.div_ceil(lanes) * conv.filters.div_ceil(4).div_ceil(WEIGHT_QUADS);
+    let tiles = conv.weight_rows().div_ceil(lanes) * conv.filters.div_ceil(4).div_ceil(WEIGHT_QUADS);
     let rows = images * height;
     let by_pixels = (u64::from(rows) * u64::from(width)).div_ceil(PART_PIXELS);
     let most = u64::from(rows.div_ceil(tuning.lanes / lanes)).min(by_pixels) as u32;
@@ -345,7 +340,7 @@ pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths
     let lanes = weight_lanes(tuning, conv);
     let slices = tuning.lanes / lanes;
     let filter_quads = conv.filters.div_ceil(4);
-    let rows = conv.kernel * conv.kernel * io.x.quads();
+    let rows = conv.weight_rows();
     let out_height = rows_walked(conv, io.dz, parts * slices);
     let fold = io.dz.height / out_height;
     let params = BackwardWeightParams {
@@ -367,7 +362,6 @@ pub fn backward_weight(rec: &mut Recording, tuning: &Tuning, conv: &Conv, widths
     let quads = filter_quads.min(WEIGHT_QUADS);
     rec.push(Launch {
         kernel: &BACKWARD_WEIGHT,
-        label: String::new(),
         overrides: vec![
             ("LANES", tuning.lanes),
             ("SLICES", slices),
@@ -418,6 +412,17 @@ impl Tile {
             tile.pixels /= 2;
         }
         tile
+    }
+
+    /// The overrides that say so.
+    fn overrides(&self, tuning: &Tuning) -> [(&'static str, u32); 5] {
+        [
+            ("LANES", tuning.lanes),
+            ("PIXELS", self.pixels),
+            ("QUADS", self.quads),
+            ("QUAD_LANES", self.quad_lanes),
+            ("IN_ROW", u32::from(self.in_row)),
+        ]
     }
 
     /// Workgroups, of so many `lanes` over pixels.

@@ -20,7 +20,6 @@ pub fn narrow(rec: &mut Recording, tuning: &Tuning, x: &Map, y: &Map) {
     let [groups, further, _] = folded(quads.div_ceil(tuning.lanes));
     rec.push(Launch {
         kernel: &NARROW,
-        label: String::new(),
         overrides: vec![("LANES", tuning.lanes)],
         params: bytes_of(&NarrowParams { quads }).to_vec(),
         bindings: vec![("x", x.buf.clone()), ("y", y.buf.clone())],

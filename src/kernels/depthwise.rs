@@ -103,24 +103,33 @@ impl Params {
     }
 }
 
+/// The overrides that say how a map of this width is cut into strips.
+fn overrides(tuning: &Tuning, depthwise: &Depthwise, segment: u32, width: u32) -> [(&'static str, u32); 6] {
+    [
+        ("LANES", tuning.lanes),
+        tuning.ahead(),
+        ("SEGMENT", segment),
+        ("KERNEL", depthwise.kernel),
+        ("STRIDE", depthwise.stride),
+        ("WHOLE", u32::from(segment == width)),
+    ]
+}
+
 /// Appends the convolution.
 pub fn forward(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise, widths: &Widths, io: Forward) {
     let segment = segment(tuning, io.y.width);
     let rows = rows(tuning, depthwise, io.y, segment);
     rec.push(Launch {
         kernel: &FORWARD,
-        label: String::new(),
-        overrides: vec![
-            ("LANES", tuning.lanes),
-            tuning.ahead(),
-            ("SEGMENT", segment),
-            ("KERNEL", depthwise.kernel),
-            ("STRIDE", depthwise.stride),
-            ("WHOLE", u32::from(segment == io.y.width)),
-            ("HOLDS", holds(tuning, depthwise)),
-            ("DEPLOYED", u32::from(io.deployed.is_some())),
-            ("ACTIVATION", io.deployed.map_or(0, |d| activation_code(d.activation))),
-        ],
+        overrides: [
+            &overrides(tuning, depthwise, segment, io.y.width)[..],
+            &[
+                ("HOLDS", holds(tuning, depthwise)),
+                ("DEPLOYED", u32::from(io.deployed.is_some())),
+                ("ACTIVATION", io.deployed.map_or(0, |d| activation_code(d.activation))),
+            ],
+        ]
+        .concat(),
         params: bytes_of(&Params::new(depthwise, widths, io.x, io.y, rows)).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
@@ -155,16 +164,8 @@ pub fn backward_data(rec: &mut Recording, tuning: &Tuning, depthwise: &Depthwise
     let rows = rows(tuning, depthwise, io.dx, segment);
     rec.push(Launch {
         kernel: &BACKWARD_DATA,
-        label: String::new(),
-        overrides: vec![
-            ("LANES", tuning.lanes),
-            tuning.ahead(),
-            ("SEGMENT", segment),
-            ("KERNEL", depthwise.kernel),
-            ("STRIDE", depthwise.stride),
-            ("WHOLE", u32::from(segment == io.dx.width)),
-            ("HOLDS", holds(tuning, depthwise)),
-        ],
+        overrides: [&overrides(tuning, depthwise, segment, io.dx.width)[..], &[("HOLDS", holds(tuning, depthwise))]]
+            .concat(),
         params: bytes_of(&Params::new(depthwise, widths, io.dx, io.dz, rows)).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
@@ -251,15 +252,7 @@ pub fn backward_weight(
     };
     rec.push(Launch {
         kernel: &BACKWARD_WEIGHT,
-        label: String::new(),
-        overrides: vec![
-            ("LANES", tuning.lanes),
-            tuning.ahead(),
-            ("SEGMENT", segment),
-            ("KERNEL", depthwise.kernel),
-            ("STRIDE", depthwise.stride),
-            ("WHOLE", u32::from(segment == io.dz.width)),
-        ],
+        overrides: overrides(tuning, depthwise, segment, io.dz.width).to_vec(),
         params: bytes_of(&params).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),

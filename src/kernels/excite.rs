@@ -29,7 +29,6 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: RowI
     let spread = Elementwise::of(tuning, io.y);
     rec.push(Launch {
         kernel: &FORWARD,
-        label: String::new(),
         overrides: spread.overrides(tuning).to_vec(),
         params: bytes_of(&ElementParams::new(widths, kept, io.x)).to_vec(),
         bindings: vec![
@@ -59,7 +58,6 @@ pub fn backward_gate(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept
     let (lanes, slices) = tuning.sharing(io.x.pixels(), super::ROW);
     rec.push(Launch {
         kernel: &BACKWARD_GATE,
-        label: String::new(),
         overrides: vec![("LANES", lanes), ("SLICES", slices), tuning.ahead()],
         params: bytes_of(&WholeParams::new(widths, kept, io.x)).to_vec(),
         bindings: vec![
@@ -91,7 +89,6 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: Row
     let spread = Elementwise::of(tuning, io.dx);
     rec.push(Launch {
         kernel: &BACKWARD,
-        label: String::new(),
         overrides: spread.overrides(tuning).to_vec(),
         params: bytes_of(&ElementParams::new(widths, kept, io.dx)).to_vec(),
         bindings: vec![

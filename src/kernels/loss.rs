@@ -60,7 +60,6 @@ pub fn cross_entropy(rec: &mut Recording, tuning: &Tuning, io: CrossEntropy) {
     let (teacher, taught) = io.teacher.unwrap_or((io.logits, 0.0));
     rec.push(Launch {
         kernel: &CROSS_ENTROPY,
-        label: String::new(),
         overrides: vec![("LANES", tuning.lanes)],
         params: bytes_of(&CrossEntropyParams { images, classes, smoothing: io.smoothing, taught }).to_vec(),
         bindings: vec![
@@ -79,7 +78,6 @@ pub fn cross_entropy(rec: &mut Recording, tuning: &Tuning, io: CrossEntropy) {
 pub fn accumulate(rec: &mut Recording, images: u32, result: &Buf, total: &Buf) {
     rec.push(Launch {
         kernel: &ACCUMULATE,
-        label: String::new(),
         overrides: Vec::new(),
         params: bytes_of(&images).to_vec(),
         bindings: vec![("result", result.clone()), ("total", total.clone())],

@@ -130,7 +130,6 @@ pub fn statistics(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Wi
     };
     rec.push(Launch {
         kernel: &STATISTICS,
-        label: String::new(),
         overrides: vec![("LANES", tuning.lanes), ("QUADS", tuning.held_quads(io.z.quads())), tuning.ahead()],
         params: bytes_of(&params).to_vec(),
         bindings: vec![("widths", widths.buf.clone()), ("z", io.z.buf.clone()), ("partial", io.partial.clone())],
@@ -148,7 +147,6 @@ pub fn statistics(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Wi
     let (lanes, slices) = tuning.sharing(norm.group_images, 1);
     rec.push(Launch {
         kernel: &MOMENTS,
-        label: String::new(),
         overrides: vec![("LANES", lanes), ("SLICES", slices)],
         params: bytes_of(&params).to_vec(),
         bindings: vec![
@@ -229,7 +227,6 @@ pub fn apply(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widths,
     ];
     rec.push(Launch {
         kernel: &APPLY,
-        label: String::new(),
         overrides: spread.overrides(tuning).into_iter().chain(own).collect(),
         params: bytes_of(&params).to_vec(),
         bindings: vec![
@@ -324,7 +321,6 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widt
     };
     rec.push(Launch {
         kernel: &BACKWARD_REDUCE,
-        label: String::new(),
         overrides: vec![
             ("LANES", tuning.lanes),
             ("QUADS", tuning.held_quads(io.z.quads())),
@@ -348,7 +344,6 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widt
     let (lanes, slices) = tuning.sharing(io.z.images, 1);
     rec.push(Launch {
         kernel: &BACKWARD_AFFINE,
-        label: String::new(),
         overrides: vec![("LANES", lanes), ("SLICES", slices), ("NORMALISE", normalise)],
         params: bytes_of(&affine).to_vec(),
         bindings: vec![
@@ -371,7 +366,6 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widt
     let own = [("NORMALISE", normalise), ("ACTIVATION", activation), ("FILL", u32::from(norm.fill))];
     rec.push(Launch {
         kernel: &BACKWARD_APPLY,
-        label: String::new(),
         overrides: spread.overrides(tuning).into_iter().chain(own).collect(),
         params: bytes_of(&apply).to_vec(),
         bindings: vec![

@@ -131,7 +131,6 @@ pub fn step(rec: &mut Recording, rule: &Rule, blocks: u32, io: Step) {
     let bytes = u64::from(blocks * BLOCK) * 16;
     rec.push(Launch {
         kernel,
-        label: String::new(),
         overrides: Vec::new(),
         params,
         bindings: vec![

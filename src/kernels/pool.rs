@@ -46,7 +46,6 @@ pub fn forward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: RowI
     let (lanes, slices) = tuning.sharing(x.pixels(), super::ROW);
     rec.push(Launch {
         kernel: &FORWARD,
-        label: String::new(),
         overrides: vec![("LANES", lanes), ("SLICES", slices), tuning.ahead()],
         params: bytes_of(&WholeParams::new(widths, kept, x)).to_vec(),
         bindings: vec![("widths", widths.buf.clone()), ("x", x.buf.clone()), ("y", y.buf.clone())],
@@ -60,7 +59,6 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, widths: &Widths, kept: Row
     let spread = Elementwise::of(tuning, dx);
     rec.push(Launch {
         kernel: &BACKWARD,
-        label: String::new(),
         overrides: spread.overrides(tuning).to_vec(),
         params: bytes_of(&ElementParams::new(widths, kept, dx)).to_vec(),
         bindings: vec![("widths", widths.buf.clone()), ("dy", dy.buf.clone()), ("dx", dx.buf.clone())],

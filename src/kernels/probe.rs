@@ -18,7 +18,7 @@ pub use crate::gpu::SENTINEL;
 /// Chains of multiply-adds of a lane.
 const CHAINS: u64 = 8;
 
-/// Appends `rounds` multiply-adds in each of eight chains a quad, from `x` (lanes) to `y` (lanes).
+/// Appends `rounds` multiply-adds in each of eight chains a quad, from `x` (quads) to `y` (quads).
 pub fn multiply_add(rec: &mut Recording, lanes: u32, rounds: u32, x: &Buf, y: &Buf) {
     rec.push(chains(&MULTIPLY_ADD, lanes, rounds, [x, y]));
 }
@@ -69,7 +69,6 @@ pub fn exchange(rec: &mut Recording, lanes: u32, rounds: u32, x: &Buf, y: &Buf) 
 pub fn sentinel(rec: &mut Recording, number: u32, y: &Buf) {
     rec.push(Launch {
         kernel: &SENTINEL,
-        label: String::new(),
         overrides: Vec::new(),
         params: bytes_of(&number).to_vec(),
         bindings: vec![("y", y.clone())],
@@ -81,7 +80,6 @@ pub fn sentinel(rec: &mut Recording, number: u32, y: &Buf) {
 fn launch(kernel: &'static Kernel, lanes: u32, number: u32, [x, y]: [&Buf; 2], groups: [u32; 3], work: Work) -> Launch {
     Launch {
         kernel,
-        label: String::new(),
         overrides: vec![("LANES", lanes)],
         params: bytes_of(&number).to_vec(),
         bindings: vec![("x", x.clone()), ("y", y.clone())],

@@ -23,7 +23,6 @@ pub fn sum(rec: &mut Recording, tuning: &Tuning, [parts, quads]: [u32; 2], parti
     let (lanes, slices) = tuning.sharing(parts, super::ROW);
     rec.push(Launch {
         kernel: &SUM,
-        label: String::new(),
         overrides: vec![("LANES", lanes), ("SLICES", slices)],
         params: bytes_of(&PartsParams { quads, parts }).to_vec(),
         bindings: vec![("partial", partial.clone()), ("sum", total.clone())],
@@ -40,7 +39,6 @@ pub fn norm(rec: &mut Recording, tuning: &Tuning, quads: u32, value: &Buf, parti
     let parts = NORM_PARTS.min(quads);
     rec.push(Launch {
         kernel: &SQUARES,
-        label: String::new(),
         overrides: vec![("LANES", tuning.lanes)],
         params: bytes_of(&PartsParams { quads, parts }).to_vec(),
         bindings: vec![("value", value.clone()), ("partial", partial.clone())],
@@ -49,7 +47,6 @@ pub fn norm(rec: &mut Recording, tuning: &Tuning, quads: u32, value: &Buf, parti
     });
     rec.push(Launch {
         kernel: &NORM,
-        label: String::new(),
         overrides: Vec::new(),
         params: bytes_of(&parts).to_vec(),
         bindings: vec![("partial", partial.clone()), ("norm", norm.clone())],

@@ -4,7 +4,7 @@ use super::error::LatencyError;
 use super::measure::Meter;
 use super::operation::operation_program;
 use super::origin::Origin;
-use super::plan::{Plan, REFERENCE};
+use super::questions::{Questions, REFERENCE};
 use super::series::Effort;
 use super::stats::Spread;
 use super::table::{Entry, Table};
@@ -30,7 +30,7 @@ const ROUNDS: usize = 5;
 pub struct TableBuilder {
     gpu: Gpu,
     origin: Origin,
-    plan: Plan,
+    questions: Questions,
     effort: Effort,
     /// Times everything but the reference in turn with the reference.
     meter: OnceCell<Meter>,
@@ -43,7 +43,7 @@ impl TableBuilder {
         Self {
             gpu: gpu.clone(),
             origin: Origin::new(gpu, tuning, batch),
-            plan: Plan::new(net),
+            questions: Questions::new(net),
             effort: Effort {
                 seconds: SECONDS,
                 precision: SUMMED * PRECISION.min(tolerance),
@@ -62,17 +62,17 @@ impl TableBuilder {
 
     /// Operations to time as far as is known: answers lead to further questions.
     pub fn len(&self) -> usize {
-        self.plan.len()
+        self.questions.len()
     }
 
     /// Whether there is nothing to time.
     pub fn is_empty(&self) -> bool {
-        self.plan.len() == 0
+        self.questions.len() == 0
     }
 
     /// The next operation that has no entry; `None` when all have.
     pub fn next_operation(&self) -> Option<Operation> {
-        self.plan.next()
+        self.questions.next()
     }
 
     /// Times an operation at the device speed at which the reference was timed.
@@ -81,7 +81,7 @@ impl TableBuilder {
     /// `LatencyError::Noisy` where several tries in a row do not come to a median that is known.
     pub fn time(&self, operation: &Operation) -> Result<Entry, LatencyError> {
         let program = self.program(operation)?;
-        let measurement = match self.plan.answer(&REFERENCE) {
+        let measurement = match self.questions.answer(&REFERENCE) {
             Some(reference) => self.meter(reference.ms)?.measure(&program)?,
             None => Meter::new(&self.gpu, program, self.effort)?.1,
         };
@@ -94,12 +94,12 @@ impl TableBuilder {
     /// # Panics
     /// When it is of another operation.
     pub fn add(&mut self, entry: Entry) {
-        self.plan.add(entry);
+        self.questions.add(entry);
     }
 
     /// The table, once every operation has an entry.
     pub fn finish(self) -> Table {
-        Table::new(self.origin, self.plan.finish())
+        Table::new(self.origin, self.questions.finish())
     }
 
     fn meter(&self, reference: Spread) -> Result<&Meter, LatencyError> {

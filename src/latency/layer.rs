@@ -198,7 +198,7 @@ impl Layer {
             _ => 1,
         };
         let widths = Widths { buf: gpu.allocate("widths", u64::from(images) * 16)?, images };
-        let mut recorder = Recorder { gpu, tuning, images, precision, rec: Recording::new(), widths };
+        let mut recorder = LayerRecorder { gpu, tuning, images, precision, rec: Recording::new(), widths };
         recorder.layer(self)?;
         let recorded = Recorded { recording: recorder.rec, widths: recorder.widths, side };
         recorded.set_widths(gpu, &vec![self.full(); images as usize]);
@@ -212,7 +212,7 @@ fn values(quads: u32) -> Vec<f32> {
     (0..quads * 4).map(|_| (rng.next_u32() >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
 }
 
-struct Recorder<'a> {
+struct LayerRecorder<'a> {
     gpu: &'a Gpu,
     tuning: &'a Tuning,
     images: u32,
@@ -221,7 +221,7 @@ struct Recorder<'a> {
     widths: Widths,
 }
 
-impl Recorder<'_> {
+impl LayerRecorder<'_> {
     fn filled(&self, name: &str, quads: u32) -> Result<Buf, GpuError> {
         self.gpu.upload(name, &values(quads))
     }

@@ -137,11 +137,6 @@ impl Meter {
         })
     }
 
-    /// The device that it measures.
-    pub fn gpu(&self) -> &Gpu {
-        &self.gpu
-    }
-
     /// The reference's latency at the start of the run, in milliseconds.
     pub fn reference_ms(&self) -> f64 {
         self.reference_ms

@@ -20,7 +20,7 @@ mod error; // why there is no measurement
 mod stats; // medians and spreads
 mod transfer; // the table of one device mapped to another
 mod table; // operations on a grid of widths, interpolated between
-mod plan; // what a table asks, depending on the answers
+mod questions; // what a table asks, depending on the answers
 mod builder; // its questions, put to a device
 
 pub use agreement::{Agreement, Correction, kendall_tau};
@@ -34,7 +34,7 @@ pub(crate) use measure::{empty_elapsed, filling};
 pub use operation::operation_program;
 pub use origin::Origin;
 pub(crate) use origin::shaders;
-pub use plan::REFERENCE;
+pub use questions::REFERENCE;
 pub use series::{Effort, LEAST_ROUNDS};
 pub use staircase::{Curve, Staircase, Sweep, width_step};
 pub use stats::Spread;

@@ -5,7 +5,7 @@
 
 use super::agreement::Correction;
 use super::origin::Origin;
-use super::plan::{REFERENCE, largest};
+use super::questions::{REFERENCE, largest};
 use super::staircase::{Curve, Sweep, width_step};
 use super::stats::Spread;
 use super::transfer::Fitted;
@@ -278,7 +278,7 @@ fn bracket(grid: &[u32], width: u32) -> Option<(u32, u32, f64)> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::plan::Plan;
+    use super::super::questions::Questions;
     use super::*;
     use crate::gpu::Adapter;
     use crate::kernels::Tuning;
@@ -286,11 +286,11 @@ pub(super) mod tests {
 
     /// A table whose entries cost what `ms` says.
     pub(in crate::latency) fn table(net: &Supernet, ms: impl Fn(&Operation) -> f64) -> Table {
-        let mut plan = Plan::new(net);
-        while let Some(operation) = plan.next() {
-            plan.add(Entry::new(operation, Spread::of(&[ms(&operation)])));
+        let mut questions = Questions::new(net);
+        while let Some(operation) = questions.next() {
+            questions.add(Entry::new(operation, Spread::of(&[ms(&operation)])));
         }
-        Table::new(origin(), plan.finish())
+        Table::new(origin(), questions.finish())
     }
 
     pub(in crate::latency) fn origin() -> Origin {

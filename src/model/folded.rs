@@ -1,12 +1,11 @@
 //! Weights as a deployed network has them: normalisation folded, PyTorch's layouts.
 
-use super::weights::{WeightsError, layout};
+use super::weights::{WeightsError, layout, metadata};
 use crate::graph::{Fused, Graph, Op, Weights, fuse};
 use crate::kernels::norm::EPSILON;
 use crate::kernels::optimizer::BLOCK;
 use half::f16;
 use safetensors::tensor::{Dtype, TensorView};
-use std::collections::HashMap;
 
 /// Weights and bias of a convolution or a linear layer with the normalisation after it folded in.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,12 +103,11 @@ pub fn rounded(graph: &Graph, weights: &Weights) -> Weights {
     rounded
 }
 
-/// A file of the folded weights as `PATH.weight` and `PATH.bias`, with these metadata.
+/// A file of the folded weights as `PATH.weight` and `PATH.bias`.
 pub fn to_folded_safetensors(
     graph: &Graph,
     weights: &Weights,
     weight_type: WeightType,
-    metadata: HashMap<String, String>,
 ) -> Result<Vec<u8>, WeightsError> {
     let layers: Vec<_> = fuse(graph).iter().filter_map(|fused| FoldedLayer::of(graph, weights, fused)).collect();
     let values: Vec<_> = layers.iter().map(|layer| weight_type.bytes(&layer.weight)).collect();
@@ -119,7 +117,7 @@ pub fn to_folded_safetensors(
         let bias = TensorView::new(Dtype::F32, vec![layer.bias.len()], bytemuck::cast_slice(&layer.bias))?;
         views.extend([(format!("{}.weight", layer.path), weight), (format!("{}.bias", layer.path), bias)]);
     }
-    Ok(safetensors::serialize(views, Some(metadata))?)
+    Ok(safetensors::serialize(views, Some(metadata()))?)
 }
 
 #[cfg(test)]

@@ -110,12 +110,8 @@ fn is_linear(param: &Param) -> bool {
     param.kernel == 1 && (param.name.starts_with("classifier") || param.name.contains(".squeeze."))
 }
 
-/// A file of `weights` with these metadata.
-pub fn to_safetensors(
-    graph: &Graph,
-    weights: &Weights,
-    metadata: HashMap<String, String>,
-) -> Result<Vec<u8>, WeightsError> {
+/// A file of `weights`.
+pub fn to_safetensors(graph: &Graph, weights: &Weights) -> Result<Vec<u8>, WeightsError> {
     let tensors: Vec<(Stored, Vec<u8>)> = stored(graph)
         .into_iter()
         .map(|tensor| {
@@ -131,7 +127,12 @@ pub fn to_safetensors(
         .iter()
         .map(|(tensor, bytes)| Ok((&tensor.name, TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
-    Ok(safetensors::serialize(views, Some(metadata))?)
+    Ok(safetensors::serialize(views, Some(metadata()))?)
+}
+
+/// What programs that load such files ask for: that tensors are laid out as PyTorch's.
+pub(super) fn metadata() -> HashMap<String, String> {
+    HashMap::from([("format".to_owned(), "pt".to_owned())])
 }
 
 /// The weights of `graph` in a file; tensors that the graph does not have are ignored.
@@ -246,7 +247,7 @@ mod tests {
                     *value = if place % width < channels { place as f32 * 0.25 } else { 0.0 };
                 }
             }
-            let file = to_safetensors(&graph, &weights, HashMap::new()).unwrap();
+            let file = to_safetensors(&graph, &weights).unwrap();
             assert_eq!(from_safetensors(&graph, &file).unwrap(), weights, "{preset}");
         }
     }
@@ -257,7 +258,7 @@ mod tests {
         let other = Space::open("tiny").unwrap().supernet(28, 1, 11);
         let (graph, other) = (lower(&net, &net.full()), lower(&other, &other.full()));
         let theirs = initial_weights(&other, 7);
-        let file = to_safetensors(&other, &theirs, HashMap::new()).unwrap();
+        let file = to_safetensors(&other, &theirs).unwrap();
         let new = initial_weights(&graph, 0);
         let mut weights = new.clone();
         let matched = take_matching(&graph, &mut weights, &file).unwrap();
@@ -281,11 +282,7 @@ mod tests {
         let more = [("head.extra", TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap())];
         let matched = take_matching(&graph, &mut weights, &safetensors::serialize(more, None).unwrap()).unwrap();
         assert_eq!((matched.taken.len(), matched.left.len(), matched.unused), (0, all, vec!["head.extra".to_owned()]));
-        let endless = to_safetensors(
-            &graph,
-            &Weights { values: vec![f32::NAN; new.values.len()], ..new.clone() },
-            HashMap::new(),
-        );
+        let endless = to_safetensors(&graph, &Weights { values: vec![f32::NAN; new.values.len()], ..new.clone() });
         let error = take_matching(&graph, &mut weights, &endless.unwrap()).unwrap_err().to_string();
         assert!(error.contains("stem.conv.weight"), "{error}");
     }
@@ -295,7 +292,7 @@ mod tests {
         let net = Space::open("tiny").unwrap().supernet(28, 1, 10);
         let other = Space::open("tiny").unwrap().supernet(28, 1, 11);
         let (graph, other) = (lower(&net, &net.full()), lower(&other, &other.full()));
-        let file = to_safetensors(&other, &initial_weights(&other, 0), HashMap::new()).unwrap();
+        let file = to_safetensors(&other, &initial_weights(&other, 0)).unwrap();
         let error = from_safetensors(&graph, &file).unwrap_err().to_string();
         assert!(error.contains("classifier"), "{error}");
         assert!(matches!(from_safetensors(&graph, b"nonsense"), Err(WeightsError::Format(_))));

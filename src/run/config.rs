@@ -54,6 +54,17 @@ pub enum Comparison {
     Random,
 }
 
+impl Comparison {
+    /// Its name in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Uniform => "uniform",
+            Self::Random => "random",
+        }
+    }
+}
+
 /// As many threads as the machine runs at a time.
 pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

@@ -62,8 +62,8 @@ pub enum RunError {
     /// A run that is not the one that was started.
     #[error("{what} is not what this run was started with: {changes}; change it back, or start a new run")]
     Changed {
-        /// `config.toml`, `the data set` or `the file of --init-from`.
-        what: &'static str,
+        /// What it was started with.
+        what: StartedWith,
         /// What differs.
         changes: String,
     },
@@ -110,6 +110,30 @@ pub enum RunError {
     /// Anything that a cost or a score reports.
     #[error(transparent)]
     Other(BoxError),
+}
+
+/// What a run is started with, and has to find again when it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartedWith {
+    /// `config.toml`.
+    Config,
+    /// The images.
+    Data,
+    /// The file of `--init-from`.
+    InitialWeights,
+    /// The table of `--target`.
+    Target,
+}
+
+impl std::fmt::Display for StartedWith {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Config => "config.toml",
+            Self::Data => "the data set",
+            Self::InitialWeights => "the file of --init-from",
+            Self::Target => "the table of --target",
+        })
+    }
 }
 
 impl RunError {
@@ -160,7 +184,7 @@ impl RunError {
         match error {
             Self::Budget(_) | Self::Space(_) | Self::Config { .. } | Self::Replay { .. } | Self::Table { .. } => 2,
             Self::InitialWeights { .. } | Self::NoSupernet { .. } => 2,
-            Self::Changed { what: "the data set", .. } => 5,
+            Self::Changed { what: StartedWith::Data, .. } => 5,
             Self::Changed { .. } => 2,
             Self::Stopped { .. } | Self::TableStopped { .. } => 75,
             Self::Latency(LatencyError::Noisy { .. }) => 6,

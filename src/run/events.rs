@@ -76,7 +76,7 @@ pub enum Event {
     },
     /// An epoch of a training ended.
     Epoch {
-        /// `supernet`, `network-0`, `initial`, `uniform` or `random`.
+        /// `supernet`, `teacher`, `network-0`, `initial`, `uniform-0` or `random-0`, by the index of the budget.
         training: String,
         /// What it came to.
         report: EpochReport,

@@ -33,7 +33,7 @@ pub enum FolderError {
         entry: String,
     },
     /// There is no run in it.
-    #[error("{path} holds no run: there is no config.toml in it")]
+    #[error("{path} holds no run: there is no config.toml in it; start one with `netadapt search`")]
     NoRun {
         /// The folder.
         path: PathBuf,
@@ -49,7 +49,7 @@ pub enum FolderError {
     /// A file could not be written or read.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// `write`, `read` or `create`.
+        /// `write`, `read`, `create` or `remove`.
         action: &'static str,
         /// The file.
         path: PathBuf,

@@ -5,7 +5,7 @@ use super::environment::Environment;
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
 use super::table::TableRequest;
-use super::variants;
+use super::tile_sizes;
 use crate::gpu::Gpu;
 use crate::graph::{Deployed, Graph, Weights, initial_weights, lower};
 use crate::kernels::Tuning;
@@ -43,12 +43,10 @@ impl Ground {
         environment: &Environment,
         listener: &mut dyn Listener,
     ) -> Result<Self, RunError> {
-        let space = Space::open(&request.space)?;
-        let size = request.size.unwrap_or(space.size);
-        space.validate_size(&request.space, size)?;
+        let (space, size) = Space::open_at(&request.space, request.size)?;
         let net = space.supernet(size, request.channels, request.classes);
         let gpu = (environment.open)(request.device)?;
-        let tuning = variants::for_device(&gpu, environment, listener);
+        let tuning = tile_sizes::for_device(&gpu, environment, listener);
         let batch = request.batch.unwrap_or(space.search.latency_batch);
         let whole = lower(&net, &net.full());
         let weights = initial_weights(&whole, 0);

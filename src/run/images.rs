@@ -2,7 +2,7 @@
 
 use super::config::threads;
 use super::error::RunError;
-use super::origin::source;
+use super::started::source;
 use crate::data::{self, BadFile, DataError, Dataset, Format, Images, Sample};
 use crate::model::Architecture;
 use crate::space::Space;
@@ -12,7 +12,7 @@ use std::path::Path;
 pub(crate) const CACHE_BYTES: usize = 768 << 20;
 
 /// Where images come from, and what a run may do with them.
-pub(super) struct Origin<'a> {
+pub(super) struct ImageSource<'a> {
     /// The folder or the manifest.
     pub(super) data: &'a Path,
     /// What splits are drawn with.
@@ -21,7 +21,7 @@ pub(super) struct Origin<'a> {
     pub(super) max_bad: f64,
 }
 
-impl Origin<'_> {
+impl ImageSource<'_> {
     /// The data set, its sides drawn as `space` has them; `progress` as by [`data::open_telling`].
     pub(super) fn open(&self, space: &Space, progress: &dyn Fn(usize, usize)) -> Result<Dataset, DataError> {
         let holdout = space.search.holdout_images as usize;
@@ -53,7 +53,7 @@ pub fn test_images(run: &Path, data: Option<&Path>, architecture: &Architecture)
         return Err(RunError::Other(text.into()));
     };
     let (seed, max_bad) = config.as_ref().map_or((0, 0.0), |config| (config.seed, config.max_bad));
-    let mut dataset = Origin { data: root, seed, max_bad }.open(&architecture.space, &|_, _| ())?;
+    let mut dataset = ImageSource { data: root, seed, max_bad }.open(&architecture.space, &|_, _| ())?;
     if dataset.classes != architecture.classes {
         return Err(RunError::Other(format!("{} has other classes than the network", root.display()).into()));
     }

@@ -1,6 +1,6 @@
 //! Weights that a run starts from: a file whose tensors are taken where names and shapes are the network's.
 
-use super::error::RunError;
+use super::error::{RunError, StartedWith};
 use super::events::Event;
 use super::pinned::PinnedFile;
 use super::search::Run;
@@ -31,7 +31,7 @@ impl InitialWeights {
     /// Gives `weights` what matches in the file, which must be the one that it was.
     fn give(&self, graph: &Graph, weights: &mut Weights) -> Result<Matched, RunError> {
         let bytes = bytes(&self.0.path)?;
-        self.0.check("the file of --init-from", &bytes)?;
+        self.0.check(StartedWith::InitialWeights, &bytes)?;
         take_matching(graph, weights, &bytes).map_err(|error| self.refused(error))
     }
 

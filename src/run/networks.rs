@@ -1,11 +1,11 @@
 //! The last steps of a run: the networks found and what they are compared with, trained and measured.
 
-use super::compare::{interval, paired};
 use super::config::Comparison;
 use super::cost::{LatencyMeter, cost, count};
 use super::descent::sampled;
 use super::error::RunError;
 use super::events::{Event, Phase};
+use super::intervals::{interval, paired};
 use super::limits::Limits;
 use super::page;
 use super::prepare::Prepared;

@@ -1,6 +1,6 @@
 //! Files from elsewhere that a run reads when it starts, and again when it goes on.
 
-use super::error::RunError;
+use super::error::{RunError, StartedWith};
 use crate::digest::sha256;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ impl PinnedFile {
         Self { path: path.to_owned(), sha256: sha256(content) }
     }
 
-    /// Refuses another content; `what` is the file in words.
-    pub(super) fn check(&self, what: &'static str, content: &[u8]) -> Result<(), RunError> {
+    /// Refuses another content; `what` is the file.
+    pub(super) fn check(&self, what: StartedWith, content: &[u8]) -> Result<(), RunError> {
         if sha256(content) == self.sha256 {
             return Ok(());
         }

@@ -1,14 +1,14 @@
 //! Device, images and super-network: what every step of a run works on.
 
-use super::compare::interval;
 use super::config::{Config, TeacherKind};
 use super::environment::Environment;
 use super::error::RunError;
 use super::events::{Event, Listener, Phase};
-use super::images;
-use super::origin::{Env, source};
+use super::images::{self, ImageSource};
+use super::intervals::interval;
+use super::started::{Env, source};
 use super::target::Target;
-use super::variants;
+use super::tile_sizes;
 use crate::data::{self, Dataset, Format, Images, Normalisation};
 use crate::gpu::Gpu;
 use crate::graph::{Graph, lower};
@@ -91,17 +91,17 @@ pub(super) fn prepare(
     let gpu = (environment.open)(config.device)?;
     let tuning = match begun.filter(|env| env.adapter == *gpu.adapter()) {
         Some(env) => env.tuning,
-        None => variants::of_new_run(config, &gpu, environment, listener)?,
+        None => tile_sizes::of_new_run(config, &gpu, environment, listener)?,
     };
     if gpu.adapter().is_software() {
         let text = format!("{} is a software adapter: latencies are this processor's, not a GPU's", gpu.adapter());
         listener.event(&Event::Note { text });
     }
-    let origin = images::Origin { data: &config.data, seed: config.seed, max_bad: config.max_bad };
+    let source = ImageSource { data: &config.data, seed: config.seed, max_bad: config.max_bad };
     listener.event(&Event::Begin { phase: Phase::Files });
     let start = Instant::now();
     let listener = RefCell::new(listener);
-    let mut dataset = origin.open(&space, &|done, all| {
+    let mut dataset = source.open(&space, &|done, all| {
         listener.borrow_mut().event(&Event::Progress { done: done as f64, all: all as f64 });
     })?;
     let end = Event::End { phase: Phase::Files, seconds: start.elapsed().as_secs_f64() };

@@ -10,12 +10,12 @@ use super::error::RunError;
 use super::events::{Event, Listener, Phase};
 use super::folder::{Folder, FolderError};
 use super::networks::{Known, Rival};
-use super::origin;
 use super::page;
 use super::prepare::{Prepared, prepare, space};
 use super::records::{Log, Measurements, Scores};
 use super::result::{RunResult, Seconds};
 use super::scorer::Passes;
+use super::started;
 use super::stop::Stop;
 use super::table::own_table;
 use crate::latency::Origin;
@@ -43,7 +43,7 @@ pub fn search(config: &Config, environment: Environment, listener: &mut dyn List
     Folder::refuse_occupied(&config.out)?;
     let prepared = prepare(config, space, &environment, None, listener)?;
     if let Some(run) = &config.from {
-        let source = origin::source(run)?;
+        let source = started::source(run)?;
         source.check_data(&prepared)?;
         source.shared(&prepared)?;
     }
@@ -55,7 +55,7 @@ pub fn search(config: &Config, environment: Environment, listener: &mut dyn List
         own_table(path, &Origin::new(&prepared.gpu, &prepared.tuning, batch))?;
     }
     let folder = Folder::create(&config.out, environment.disk.clone(), environment.patience.clone())?;
-    origin::write(&folder, config, &prepared)?;
+    started::write(&folder, config, &prepared)?;
     let result = Attempts { config, folder: &folder, environment: &environment }.run(prepared, listener);
     // Nothing was trained yet, and the next try with another budget may want the folder's name.
     if matches!(result, Err(RunError::Search(SearchError::OutOfReach { .. }))) && folder.files("initial")?.is_empty() {
@@ -72,17 +72,17 @@ pub fn search(config: &Config, environment: Environment, listener: &mut dyn List
 pub fn resume(path: &Path, environment: Environment, listener: &mut dyn Listener) -> Result<RunResult, RunError> {
     let folder = Folder::open(path, environment.disk.clone(), environment.patience.clone())?;
     folder.remove_unfinished()?;
-    let (config, started) = origin::read(&folder)?;
+    let (config, started) = started::read(&folder)?;
     let attempts = Attempts { config: &config, folder: &folder, environment: &environment };
     let Some((recorded, env)) = started else {
         let prepared = prepare(&config, space(&config)?, &environment, None, listener)?;
-        origin::write(&folder, &config, &prepared)?;
+        started::write(&folder, &config, &prepared)?;
         return attempts.run(prepared, listener);
     };
     let size = config.size.unwrap_or(recorded.size);
     recorded.validate_size("state/started.json", size)?;
     let prepared = prepare(&config, (recorded, size), &environment, Some(&env), listener)?;
-    origin::check_data(&folder, &prepared)?;
+    started::check_data(&folder, &prepared)?;
     if *prepared.gpu.adapter() != env.adapter {
         let text = format!(
             "the run began on {} and goes on on {}: the last bits of its numbers may differ",
@@ -90,7 +90,7 @@ pub fn resume(path: &Path, environment: Environment, listener: &mut dyn Listener
             prepared.gpu.adapter()
         );
         listener.event(&Event::Note { text });
-        origin::write_env(&folder, &prepared)?;
+        started::write_env(&folder, &prepared)?;
     }
     attempts.run(prepared, listener)
 }
@@ -120,13 +120,13 @@ impl Attempts<'_> {
 
     fn once(&self, prepared: &Prepared, listener: &mut dyn Listener) -> Result<RunResult, RunError> {
         let folder = self.folder;
-        let mut journal = Journal { folder, listener, fault: None };
+        let mut log = EventLog { folder, listener, fault: None };
         let seconds = match folder.read_json(SECONDS) {
             Ok(seconds) => seconds,
             Err(error) if error.is_missing() => Seconds::default(),
             // No reason to lose a run for.
             Err(error) => {
-                journal.event(&Event::Note { text: format!("{error}; what earlier tries took is not counted") });
+                log.event(&Event::Note { text: format!("{error}; what earlier tries took is not counted") });
                 Seconds::default()
             }
         };
@@ -138,7 +138,7 @@ impl Attempts<'_> {
             stop: &self.environment.stop,
             measurements: &measurements,
             results: Log::open(folder, "results.csv", RESULTS.to_owned())?,
-            listener: &mut journal,
+            listener: &mut log,
             seconds,
             report: report::Input::default(),
         };
@@ -149,7 +149,7 @@ impl Attempts<'_> {
             }
             other => other,
         }?;
-        match journal.fault {
+        match log.fault {
             Some(fault) => Err(fault.into()),
             None => Ok(result),
         }
@@ -157,13 +157,13 @@ impl Attempts<'_> {
 }
 
 /// Writes every event but progress into the run's folder and passes it on.
-struct Journal<'a> {
+struct EventLog<'a> {
     folder: &'a Folder,
     listener: &'a mut dyn Listener,
     fault: Option<FolderError>,
 }
 
-impl Listener for Journal<'_> {
+impl Listener for EventLog<'_> {
     fn event(&mut self, event: &Event) {
         if !matches!(event, Event::Progress { .. })
             && let Err(fault) = self.folder.append_json("events.jsonl", event)
@@ -295,7 +295,7 @@ impl Run<'_> {
 
     /// Writes `report.html`, and `report.json` that it can be made from again.
     fn write_report(&mut self, result: &RunResult) -> Result<(), RunError> {
-        let collected = report::Input { command: origin::command(self.folder)?, ..std::mem::take(&mut self.report) };
+        let collected = report::Input { command: started::command(self.folder)?, ..std::mem::take(&mut self.report) };
         let input = page::input(self.config, self.prepared, self.resource(), result, collected);
         self.folder.write_json("report.json", &input)?;
         self.folder.write("report.html", report::page(&input).as_bytes())?;

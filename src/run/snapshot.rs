@@ -25,16 +25,16 @@ pub(super) struct Saved {
 }
 
 /// What a checkpoint must have been made for.
-pub(super) struct Origin<'a> {
+pub(super) struct MadeFor<'a> {
     pub(super) graph: &'a Graph,
     pub(super) network: &'a [u32],
     pub(super) start: &'a str,
 }
 
-pub(super) fn to_sections(origin: &Origin<'_>, epochs: &[EpochReport], snapshot: &Snapshot) -> Vec<Section> {
+pub(super) fn to_sections(made_for: &MadeFor<'_>, epochs: &[EpochReport], snapshot: &Snapshot) -> Vec<Section> {
     let header = Header {
-        network: origin.network.to_vec(),
-        start: origin.start.to_owned(),
+        network: made_for.network.to_vec(),
+        start: made_for.start.to_owned(),
         epochs: epochs.to_vec(),
         begun: snapshot.begun.position,
         now: snapshot.now.as_ref().map(|now| now.position),
@@ -62,22 +62,22 @@ pub(crate) fn reads_checkpoint(graph: &Graph, bytes: &[u8]) -> bool {
     let found = sections.as_deref().unwrap_or(&alone);
     let header = found.iter().find(|(name, _)| name == "header").map(|(_, bytes)| bytes.as_slice());
     if let Some(Ok(header)) = header.map(serde_json::from_slice::<Header>) {
-        drop(from_sections(&Origin { graph, network: &header.network, start: &header.start }, found));
+        drop(from_sections(&MadeFor { graph, network: &header.network, start: &header.start }, found));
     }
     sections.is_ok()
 }
 
 /// The training in a checkpoint; `None` where it is of another network or another start.
-pub(super) fn from_sections(origin: &Origin<'_>, sections: &[Section]) -> Option<Saved> {
+pub(super) fn from_sections(made_for: &MadeFor<'_>, sections: &[Section]) -> Option<Saved> {
     let sections: HashMap<&str, &[u8]> =
         sections.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
     let header: Header = serde_json::from_slice(sections.get("header")?).ok()?;
-    if header.network != origin.network || header.start != origin.start {
+    if header.network != made_for.network || header.start != made_for.start {
         return None;
     }
-    let begun = state(origin.graph, &sections, "begun", header.begun)?;
+    let begun = state(made_for.graph, &sections, "begun", header.begun)?;
     let now = match header.now {
-        Some(position) => Some(state(origin.graph, &sections, "now", position)?),
+        Some(position) => Some(state(made_for.graph, &sections, "now", position)?),
         None => None,
     };
     Some(Saved { epochs: header.epochs, snapshot: Snapshot { begun, now } })

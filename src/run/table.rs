@@ -78,7 +78,7 @@ pub(super) fn build(
         networks.extend(table.networks.into_iter().map(|whole| (whole.network.clone(), whole)));
         fitted = table.fitted;
     }
-    let journal = Journal { environment, path: beside(out) };
+    let journal = TableJournal { environment, path: beside(out) };
     for line in journal.open(builder.origin())? {
         match line {
             Line::Entry(entry) => drop(known.insert(entry.operation, entry)),
@@ -207,12 +207,12 @@ impl Line {
 }
 
 /// An unfinished table: its origin in the first line, what was measured in each that follows.
-struct Journal<'a> {
+struct TableJournal<'a> {
     environment: &'a Environment,
     path: PathBuf,
 }
 
-impl Journal<'_> {
+impl TableJournal<'_> {
     /// The lines that are there; one that a kill cut off goes, with all behind it.
     fn open(&self, origin: &Origin) -> Result<Vec<Line>, RunError> {
         let text = match read_text(&self.path) {

@@ -1,6 +1,6 @@
 //! A search for another device: its latency table predicts there what cannot be measured here.
 
-use super::error::RunError;
+use super::error::{RunError, StartedWith};
 use super::pinned::PinnedFile;
 use super::table::{parse_table, read_text};
 use crate::gpu::Adapter;
@@ -29,7 +29,7 @@ impl TargetTable {
     pub(super) fn read(&self, net: &Supernet) -> Result<Target, RunError> {
         let PinnedFile { path, .. } = &self.0;
         let text = read_text(path)?;
-        self.0.check("the table of --target", text.as_bytes())?;
+        self.0.check(StartedWith::Target, text.as_bytes())?;
         let table = parse_table(path, &text)?;
         if let Some(missing) = table.lacks(net) {
             let problem = format!("has no time of {missing}: it is of another space or size");

@@ -5,10 +5,10 @@ use super::config::{Config, FinalStart, TeacherKind};
 use super::error::RunError;
 use super::events::{Event, Phase};
 use super::networks::Known;
-use super::origin::source;
 use super::prepare::Prepared;
 use super::search::{Run, Watch};
-use super::snapshot::{Origin, Saved, from_sections, to_sections};
+use super::snapshot::{MadeFor, Saved, from_sections, to_sections};
+use super::started::source;
 use crate::data::Augment;
 use crate::graph::{Graph, Teacher, Weights, lower};
 use crate::model::{Architecture, to_safetensors};
@@ -18,7 +18,6 @@ use crate::train::{
     Advance, EpochReport, Evaluation, Recalibration, TrainError, Trainer, TrainerOptions, evaluate, recalibrated,
 };
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,7 +50,7 @@ struct Task<'a> {
 /// A training that goes on, and where it is kept.
 struct Course<'a> {
     name: &'a str,
-    origin: Origin<'a>,
+    made_for: MadeFor<'a>,
     checkpoints: Checkpoints<'a>,
     epochs: Vec<EpochReport>,
     /// Epochs in all.
@@ -62,7 +61,7 @@ struct Course<'a> {
 
 impl Course<'_> {
     fn save(&mut self, trainer: &Trainer) -> Result<(), RunError> {
-        self.checkpoints.save(&to_sections(&self.origin, &self.epochs, &trainer.snapshot()?))?;
+        self.checkpoints.save(&to_sections(&self.made_for, &self.epochs, &trainer.snapshot()?))?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -202,9 +201,9 @@ impl Run<'_> {
     fn train(&mut self, task: &Task<'_>, watch: &mut Watch) -> Result<Weights, RunError> {
         let (config, prepared) = (self.config, self.prepared);
         let start = task.weights.fingerprint();
-        let origin = Origin { graph: &task.graph, network: task.arch.values(), start: &start };
+        let made_for = MadeFor { graph: &task.graph, network: task.arch.values(), start: &start };
         let mut checkpoints = Checkpoints::new(self.folder, task.name)?;
-        let (epochs, snapshot) = match self.saved(&checkpoints.newest()?, &origin) {
+        let (epochs, snapshot) = match self.saved(&checkpoints.newest()?, &made_for) {
             Some(Saved { epochs, snapshot }) => (epochs, Some(snapshot)),
             None => {
                 checkpoints.discard()?;
@@ -218,7 +217,7 @@ impl Run<'_> {
         }
         let mut options = options(config, prepared, task);
         let all = options.epochs;
-        let mut course = Course { name: task.name, origin, checkpoints, epochs, all, saved: Instant::now() };
+        let mut course = Course { name: task.name, made_for, checkpoints, epochs, all, saved: Instant::now() };
         let weights = match snapshot {
             // Nothing of a training that is done is needed but its weights.
             Some(snapshot) if snapshot.begun.position.epoch >= all => snapshot.begun.weights,
@@ -271,11 +270,11 @@ impl Run<'_> {
     }
 
     /// What a checkpoint of this training holds; says of what is damaged.
-    fn saved(&mut self, newest: &Newest, origin: &Origin<'_>) -> Option<Saved> {
+    fn saved(&mut self, newest: &Newest, made_for: &MadeFor<'_>) -> Option<Saved> {
         for text in &newest.damaged {
             self.listener.event(&Event::Note { text: text.clone() });
         }
-        from_sections(origin, newest.sections.as_ref()?)
+        from_sections(made_for, newest.sections.as_ref()?)
     }
 
     /// Writes an epoch down and tells of it, once.
@@ -308,8 +307,7 @@ impl Run<'_> {
         let architecture = Architecture::new(&prepared.space, &prepared.net, arch, classes, prepared.normalisation);
         self.folder.write_json(&format!("{name}/architecture.json"), &architecture)?;
         let graph = lower(&prepared.net, arch);
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        self.folder.write(&format!("{name}/model.safetensors"), &to_safetensors(&graph, weights, metadata)?)?;
+        self.folder.write(&format!("{name}/model.safetensors"), &to_safetensors(&graph, weights)?)?;
         Ok(())
     }
 }

@@ -85,7 +85,7 @@ impl CoordinateDescent {
 impl Strategy for CoordinateDescent {
     fn search(&self, mut problem: Problem<'_>) -> Result<Outcome, SearchError> {
         let choices = Choices::new(problem.net, self.settings.width_step);
-        let mut goals = Goals::new(problem.budgets, problem.caps);
+        let mut goals = Progress::new(problem.budgets, problem.caps);
         let iterate = self.begin(&mut problem)?;
         let initial = iterate.measured;
         let mut standing = Standing { arch: problem.net.full(), iterate, initial };
@@ -278,14 +278,14 @@ impl Pick<'_> {
 }
 
 /// The budgets in the order in which a descent passes them, and what it found for them.
-struct Goals<'a> {
+struct Progress<'a> {
     /// The largest first.
-    order: Vec<Goal>,
+    order: Vec<BudgetProgress>,
     caps: &'a [Cap<'a>],
 }
 
 /// One of the budgets.
-struct Goal {
+struct BudgetProgress {
     /// Its place among those that were given.
     index: usize,
     budget: f64,
@@ -296,10 +296,10 @@ struct Goal {
     over: Option<(Arch, Iterate)>,
 }
 
-impl<'a> Goals<'a> {
+impl<'a> Progress<'a> {
     fn new(budgets: &[f64], caps: &'a [Cap<'a>]) -> Self {
-        let goal = |(index, &budget)| Goal { index, budget, found: None, is_confirmed: false, over: None };
-        let mut order: Vec<Goal> = budgets.iter().enumerate().map(goal).collect();
+        let goal = |(index, &budget)| BudgetProgress { index, budget, found: None, is_confirmed: false, over: None };
+        let mut order: Vec<BudgetProgress> = budgets.iter().enumerate().map(goal).collect();
         // Where the budgets are one, what is limited beside tells which comes first.
         let limits = |index: usize| caps.iter().map(move |cap| cap.limits[index]);
         order.sort_by(|a, b| {

@@ -65,11 +65,6 @@ impl Candidate {
         let start = format!("{iteration},{sample},{predicted},{measured},{error},{loss},{accuracy},{accepted}");
         with_values(start, &self.values)
     }
-
-    /// Its score.
-    pub fn score(&self) -> Score {
-        Score { loss: self.loss, accuracy: self.accuracy }
-    }
 }
 
 impl Iterate {
@@ -88,11 +83,6 @@ impl Iterate {
         let Self { iteration, target, predicted, measured, correction, loss, accuracy, samples, .. } = self;
         let start = format!("{iteration},{target},{predicted},{measured},{correction},{loss},{accuracy},{samples}");
         with_values(start, &self.values)
-    }
-
-    /// Its score.
-    pub fn score(&self) -> Score {
-        Score { loss: self.loss, accuracy: self.accuracy }
     }
 }
 

@@ -49,7 +49,7 @@ impl Strategy for Random {
                     return Err(out_of_reach(cap.resource, limit, least));
                 }
             }
-            let goal = Goal { index: index as u32, budget, choices: &choices };
+            let goal = OneBudget { index: index as u32, budget, choices: &choices };
             self.one(&mut problem, &goal, initial / predicted)
         });
         Ok(Outcome { networks: networks.collect::<Result<_, _>>()? })
@@ -57,15 +57,20 @@ impl Strategy for Random {
 }
 
 /// One of the budgets.
-struct Goal<'a> {
+struct OneBudget<'a> {
     index: u32,
     budget: f64,
     choices: &'a Choices<'a>,
 }
 
 impl Random {
-    fn one(&self, problem: &mut Problem<'_>, goal: &Goal<'_>, initial_correction: f64) -> Result<Found, SearchError> {
-        let &Goal { index, budget, choices } = goal;
+    fn one(
+        &self,
+        problem: &mut Problem<'_>,
+        goal: &OneBudget<'_>,
+        initial_correction: f64,
+    ) -> Result<Found, SearchError> {
+        let &OneBudget { index, budget, choices } = goal;
         // The initial network's correction says little about networks a few times smaller, so that one
         // of them is measured first.
         let mut correction = initial_correction;
@@ -113,7 +118,7 @@ impl Random {
     }
 
     /// A network within the budget by its corrected prediction, close to it where one is found.
-    fn draw(&self, shrink: &Shrink<'_>, goal: &Goal<'_>, sample: u32, seen: &HashSet<Arch>) -> Option<Arch> {
+    fn draw(&self, shrink: &Shrink<'_>, goal: &OneBudget<'_>, sample: u32, seen: &HashSet<Arch>) -> Option<Arch> {
         let net = shrink.choices.net;
         let all: Vec<usize> = (0..net.coordinates().len()).collect();
         let mut rng = stream(self.seed, Purpose::Compare, u64::from(goal.index), u64::from(sample));

@@ -1,5 +1,7 @@
 //! The search and training settings that a space carries, since what suits one does not suit another.
 
+use super::GRID;
+use super::spec::{SpaceError, Values};
 use crate::data::Sampling;
 use crate::gpu::Precision;
 use serde::{Deserialize, Serialize};
@@ -91,6 +93,31 @@ pub struct SearchSettings {
     pub width_step: WidthStep,
 }
 
+impl SearchSettings {
+    /// Whether every value can be worked with.
+    pub(super) fn validate(&self, values: &Values<'_>) -> Result<(), SpaceError> {
+        values.check(self.samples >= 1, "search.samples", "must be at least 1")?;
+        values.check(self.coordinates >= 1, "search.coordinates", "must be at least 1")?;
+        values.check(self.first_cut > 0.0 && self.first_cut < 1.0, "search.first_cut", "must lie between 0 and 1")?;
+        values.check(self.decay > 0.0 && self.decay <= 1.0, "search.decay", "must lie above 0 and be at most 1")?;
+        values.check(
+            self.score_images >= 1 && self.holdout_images >= self.score_images,
+            "search.score_images",
+            "must be at least 1 and at most search.holdout_images",
+        )?;
+        values.check(self.recalibration_images >= 1, "search.recalibration_images", "must be at least 1")?;
+        values.check((1..=1024).contains(&self.latency_batch), "search.latency_batch", "must be 1 to 1024")?;
+        values.check((0.0..=3600.0).contains(&self.latency_seconds), "search.latency_seconds", "must be 0 to 3600")?;
+        values.check((0.0..=1.0).contains(&self.latency_tolerance), "search.latency_tolerance", "must be 0 to 1")?;
+        values.check((0.0..=3600.0).contains(&self.confirm_seconds), "search.confirm_seconds", "must be 0 to 3600")?;
+        if let WidthStep::Channels(step) = self.width_step {
+            let fits = (GRID..=256).contains(&step) && step.is_multiple_of(GRID);
+            values.check(fits, "search.width_step", "must be \"auto\" or a multiple of 4 up to 256")?;
+        }
+        Ok(())
+    }
+}
+
 /// Which update rule trains the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -149,6 +176,35 @@ pub struct TrainSettings {
 }
 
 impl TrainSettings {
+    /// Whether every value can be worked with.
+    pub(super) fn validate(&self, values: &Values<'_>) -> Result<(), SpaceError> {
+        values.check((2..=4096).contains(&self.batch), "train.batch", "must be 2 to 4096")?;
+        values.check(
+            self.epochs >= 1 && self.final_epochs >= 1 && self.scratch_epochs != Some(0),
+            "train.epochs",
+            "must be at least 1, final_epochs and scratch_epochs too",
+        )?;
+        values.check(self.full_images <= self.batch, "train.full_images", "must be at most train.batch")?;
+        values.check(self.images_per_draw >= 1, "train.images_per_draw", "must be at least 1")?;
+        for (key, value) in [("learning_rate", self.learning_rate), ("final_learning_rate", self.final_learning_rate)] {
+            values.check(value > 0.0 && value.is_finite(), format!("train.{key}"), "must be positive")?;
+        }
+        for (key, value) in [
+            ("momentum", self.momentum),
+            ("warmup", self.warmup),
+            ("label_smoothing", self.label_smoothing),
+            ("distillation", self.distillation),
+        ] {
+            values.check((0.0..1.0).contains(&value), format!("train.{key}"), "must be at least 0 and below 1")?;
+        }
+        values.check(
+            self.weight_decay >= 0.0 && self.clip_norm >= 0.0,
+            "train.weight_decay",
+            "must not be negative, clip_norm neither",
+        )?;
+        Ok(())
+    }
+
     /// Epochs of a training of one network from new weights.
     pub fn epochs_from_scratch(&self) -> u32 {
         self.scratch_epochs.unwrap_or(self.epochs.saturating_add(self.final_epochs))

@@ -17,10 +17,9 @@
 //! [augment]                       # see `crate::data::Augment`; or `augment = "strong"` above the first table
 //! ```
 
-use super::settings::{SearchSettings, TrainSettings, WidthStep};
-use super::shape::strided;
+use super::round_up;
+use super::settings::{SearchSettings, TrainSettings};
 use super::supernet::{Activation, Input, Layer, LayerKind, Supernet};
-use super::{GRID, round_up};
 use crate::data::{Augment, DataError};
 use crate::disk::read_text_at_most;
 use serde::{Deserialize, Serialize};
@@ -265,6 +264,17 @@ impl Space {
         Supernet::new(Input { size, channels }, classes, layers)
     }
 
+    /// The space of this preset or file, and pixels a side of its images: its own, or others.
+    ///
+    /// # Errors
+    /// As for [`Space::open`], and where no network can be made for that size.
+    pub fn open_at(name: &str, size: Option<u32>) -> Result<(Self, u32), SpaceError> {
+        let space = Self::open(name)?;
+        let size = size.unwrap_or(space.size);
+        space.validate_size(name, size)?;
+        Ok((space, size))
+    }
+
     /// Whether images of this size leave at least one pixel at every stride and fit the caps.
     pub fn validate_size(&self, name: &str, size: u32) -> Result<(), SpaceError> {
         let least = self.stages.iter().fold(self.stem.stride, |least, stage| least.saturating_mul(stage.stride));
@@ -272,7 +282,6 @@ impl Space {
             let problem = format!("is {size}; images of {least} to {MAX_SIZE} pixels a side can be used");
             return Err(SpaceError::Value { name: name.to_owned(), key: "size".into(), problem });
         }
-        debug_assert!(strided(size, least) >= 1);
         Ok(())
     }
 
@@ -290,106 +299,22 @@ impl Space {
 
     /// Whether every value makes a network, which `parse` has checked already.
     pub fn validate(&self, name: &str) -> Result<(), SpaceError> {
-        let check = |holds: bool, key: String, problem: &str| {
-            if holds {
-                return Ok(());
-            }
-            Err(SpaceError::Value { name: name.to_owned(), key, problem: problem.to_owned() })
-        };
-        let width = |key: String, filters: u32, min: Option<u32>| {
-            check((1..=MAX_WIDTH).contains(&filters), key.clone(), "must be 1 to 4096")?;
-            check(
-                min.is_none_or(|m| (1..=filters).contains(&m)),
-                key,
-                "must be at least its minimum, and that at least 1",
-            )
-        };
-        let kernel = |key: String, side: u32| check([1, 3, 5, 7].contains(&side), key, "must be 1, 3, 5 or 7");
-        let stride = |key: String, s: u32| check((1..=2).contains(&s), key, "must be 1 or 2");
-        width("stem.filters".into(), self.stem.filters, self.stem.min_filters)?;
-        kernel("stem.kernel".into(), self.stem.kernel)?;
-        stride("stem.stride".into(), self.stem.stride)?;
-        width("head.filters".into(), self.head.filters, self.head.min_filters)?;
-        check(!self.stages.is_empty(), "stages".into(), "must have at least one entry")?;
+        let values = Values { space: name };
+        values.width("stem.filters", self.stem.filters, self.stem.min_filters)?;
+        values.kernel("stem.kernel", self.stem.kernel)?;
+        values.stride("stem.stride", self.stem.stride)?;
+        values.width("head.filters", self.head.filters, self.head.min_filters)?;
+        values.check(!self.stages.is_empty(), "stages", "must have at least one entry")?;
         let layers: u32 = self.stages.iter().map(|s| s.repeat.min(MAX_LAYERS)).sum();
-        check(layers <= MAX_LAYERS, "stages".into(), "must make at most 256 layers")?;
+        values.check(layers <= MAX_LAYERS, "stages", format!("must make at most {MAX_LAYERS} layers"))?;
         for (index, stage) in self.stages.iter().enumerate() {
-            let key = |field: &str| format!("stages[{index}].{field}");
-            check(stage.repeat >= 1, key("repeat"), "must be at least 1")?;
-            width(key("filters"), stage.filters, stage.min_filters)?;
-            stride(key("stride"), stage.stride)?;
-            check(!stage.kernels.is_empty(), key("kernels"), "must name at least one size")?;
-            check(stage.kernels.is_sorted_by(|a, b| a < b), key("kernels"), "must be in ascending order, each once")?;
-            for side in &stage.kernels {
-                kernel(key("kernels"), *side)?;
-            }
-            match stage.block {
-                Block::Conv => {
-                    check(
-                        stage.kernels.len() == 1,
-                        key("kernels"),
-                        "must name one size: the kernel of a dense convolution is not searched",
-                    )?;
-                    check(
-                        stage.expansion.is_none() && stage.min_expansion.is_none(),
-                        key("expansion"),
-                        "belongs to inverted-residual blocks only",
-                    )?;
-                    check(!stage.squeeze, key("squeeze"), "belongs to inverted-residual blocks only")?;
-                }
-                Block::InvertedResidual => {
-                    check(stage.expansion.is_some(), key("expansion"), "is missing: the channels of the expansion")?;
-                    width(key("expansion"), stage.expansion.unwrap_or(0), stage.min_expansion)?;
-                }
-            }
+            stage.validate(&values, index)?;
         }
-        let s = &self.search;
-        check(s.samples >= 1, "search.samples".into(), "must be at least 1")?;
-        check(s.coordinates >= 1, "search.coordinates".into(), "must be at least 1")?;
-        check(s.first_cut > 0.0 && s.first_cut < 1.0, "search.first_cut".into(), "must lie between 0 and 1")?;
-        check(s.decay > 0.0 && s.decay <= 1.0, "search.decay".into(), "must lie above 0 and be at most 1")?;
-        check(
-            s.score_images >= 1 && s.holdout_images >= s.score_images,
-            "search.score_images".into(),
-            "must be at least 1 and at most search.holdout_images",
-        )?;
-        check(s.recalibration_images >= 1, "search.recalibration_images".into(), "must be at least 1")?;
-        check((1..=1024).contains(&s.latency_batch), "search.latency_batch".into(), "must be 1 to 1024")?;
-        check((0.0..=3600.0).contains(&s.latency_seconds), "search.latency_seconds".into(), "must be 0 to 3600")?;
-        check((0.0..=1.0).contains(&s.latency_tolerance), "search.latency_tolerance".into(), "must be 0 to 1")?;
-        check((0.0..=3600.0).contains(&s.confirm_seconds), "search.confirm_seconds".into(), "must be 0 to 3600")?;
-        if let WidthStep::Channels(step) = s.width_step {
-            let fits = (GRID..=256).contains(&step) && step.is_multiple_of(GRID);
-            check(fits, "search.width_step".into(), "must be \"auto\" or a multiple of 4 up to 256")?;
-        }
-        let t = &self.train;
-        check((2..=4096).contains(&t.batch), "train.batch".into(), "must be 2 to 4096")?;
-        check(
-            t.epochs >= 1 && t.final_epochs >= 1 && t.scratch_epochs != Some(0),
-            "train.epochs".into(),
-            "must be at least 1, final_epochs and scratch_epochs too",
-        )?;
-        check(t.full_images <= t.batch, "train.full_images".into(), "must be at most train.batch")?;
-        check(t.images_per_draw >= 1, "train.images_per_draw".into(), "must be at least 1")?;
-        for (key, value) in [("learning_rate", t.learning_rate), ("final_learning_rate", t.final_learning_rate)] {
-            check(value > 0.0 && value.is_finite(), format!("train.{key}"), "must be positive")?;
-        }
-        for (key, value) in [
-            ("momentum", t.momentum),
-            ("warmup", t.warmup),
-            ("label_smoothing", t.label_smoothing),
-            ("distillation", t.distillation),
-        ] {
-            check((0.0..1.0).contains(&value), format!("train.{key}"), "must be at least 0 and below 1")?;
-        }
-        check(
-            t.weight_decay >= 0.0 && t.clip_norm >= 0.0,
-            "train.weight_decay".into(),
-            "must not be negative, clip_norm neither",
-        )?;
+        self.search.validate(&values)?;
+        self.train.validate(&values)?;
         for (key, augment) in [("augment", Some(self.augment)), ("scratch_augment", self.scratch_augment)] {
             if let Some(Err(DataError::Augment { name: setting, range, .. })) = augment.map(|augment| augment.check()) {
-                check(false, format!("{key}.{setting}"), &format!("must be {range}"))?;
+                values.check(false, format!("{key}.{setting}"), format!("must be {range}"))?;
             }
         }
         self.validate_size(name, self.size)?;
@@ -397,7 +322,68 @@ impl Space {
     }
 }
 
+/// Checks the values of a space.
+pub(super) struct Values<'a> {
+    /// The preset or file.
+    space: &'a str,
+}
+
+impl Values<'_> {
+    /// Refuses the value of `key`, with its problem as the end of a sentence, where the rule does not hold.
+    pub(super) fn check(
+        &self,
+        holds: bool,
+        key: impl Into<String>,
+        problem: impl Into<String>,
+    ) -> Result<(), SpaceError> {
+        if holds {
+            return Ok(());
+        }
+        Err(SpaceError::Value { name: self.space.to_owned(), key: key.into(), problem: problem.into() })
+    }
+
+    fn width(&self, key: &str, filters: u32, min: Option<u32>) -> Result<(), SpaceError> {
+        self.check((1..=MAX_WIDTH).contains(&filters), key, format!("must be 1 to {MAX_WIDTH}"))?;
+        let above_least = min.is_none_or(|min| (1..=filters).contains(&min));
+        self.check(above_least, key, "must be at least its minimum, and that at least 1")
+    }
+
+    fn kernel(&self, key: &str, side: u32) -> Result<(), SpaceError> {
+        self.check([1, 3, 5, 7].contains(&side), key, "must be 1, 3, 5 or 7")
+    }
+
+    fn stride(&self, key: &str, stride: u32) -> Result<(), SpaceError> {
+        self.check((1..=2).contains(&stride), key, "must be 1 or 2")
+    }
+}
+
 impl Stage {
+    fn validate(&self, values: &Values<'_>, index: usize) -> Result<(), SpaceError> {
+        let key = |field: &str| format!("stages[{index}].{field}");
+        let kernels = key("kernels");
+        values.check(self.repeat >= 1, key("repeat"), "must be at least 1")?;
+        values.width(&key("filters"), self.filters, self.min_filters)?;
+        values.stride(&key("stride"), self.stride)?;
+        values.check(!self.kernels.is_empty(), &kernels, "must name at least one size")?;
+        values.check(self.kernels.is_sorted_by(|a, b| a < b), &kernels, "must be in ascending order, each once")?;
+        self.kernels.iter().try_for_each(|side| values.kernel(&kernels, *side))?;
+        match self.block {
+            Block::Conv => {
+                let one = "must name one size: the kernel of a dense convolution is not searched";
+                values.check(self.kernels.len() == 1, &kernels, one)?;
+                let theirs = "belongs to inverted-residual blocks only";
+                let no_expansion = self.expansion.is_none() && self.min_expansion.is_none();
+                values.check(no_expansion, key("expansion"), theirs)?;
+                values.check(!self.squeeze, key("squeeze"), theirs)
+            }
+            Block::InvertedResidual => {
+                let missing = "is missing: the channels of the expansion";
+                values.check(self.expansion.is_some(), key("expansion"), missing)?;
+                values.width(&key("expansion"), self.expansion.unwrap_or(0), self.min_expansion)
+            }
+        }
+    }
+
     fn kind(&self) -> LayerKind {
         match self.block {
             Block::Conv => LayerKind::Conv { kernel: self.kernels[0] },

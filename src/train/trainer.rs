@@ -3,7 +3,7 @@
 use super::schedule::Schedule;
 use crate::data::{Augment, Batch, DataError, Epoch, Images, Loader, Normalisation};
 use crate::gpu::{Gpu, GpuError};
-use crate::graph::{Footprint, Graph, NetworkError, Teacher, Totals, Training, TrainingOptions, Weights};
+use crate::graph::{Graph, NetworkError, Teacher, Totals, Training, TrainingOptions, Weights};
 use crate::kernels::Tuning;
 use crate::kernels::loss::Target;
 use crate::kernels::optimizer::Control;

@@ -425,7 +425,7 @@ pub(crate) fn run() -> TempDir {
         let folder = format!("run/networks/{index}");
         let architecture = serde_json::to_vec(&found.architecture).expect("an architecture is JSON");
         write(&format!("{folder}/architecture.json"), &architecture);
-        let weights = to_safetensors(&found.graph, &found.weights, Default::default()).expect("weights make a file");
+        let weights = to_safetensors(&found.graph, &found.weights).expect("weights make a file");
         write(&format!("{folder}/model.safetensors"), &weights);
         let metrics = format!(
             "{{\"network\": {{\"budget\": {{\"text\": \"{budget}\"}}, \"latency_ms\": 1.25, \

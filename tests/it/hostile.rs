@@ -19,7 +19,6 @@ use netadapt::space::Space;
 use netadapt::space::spec::PRESETS;
 use netadapt::tune::{Knob, Trial, Tuned};
 use rand::{Rng, RngExt};
-use std::collections::HashMap;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
@@ -166,7 +165,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("latency_table", std::fs::read(table).expect("a file of the run")),
         ("tuning", serde_json::to_vec(&tuned).expect("it is plain data")),
         ("architecture", described),
-        ("weights", to_safetensors(tiny, &initial_weights(tiny, 0), HashMap::new()).expect("they fit")),
+        ("weights", to_safetensors(tiny, &initial_weights(tiny, 0)).expect("they fit")),
         ("onnx", of_export("model.onnx")),
         ("manifest", of_export("manifest.json")),
         ("report", report()),

@@ -10,7 +10,6 @@ use netadapt::run::{
     self, Config, Environment, Event, FinalStart, InitialWeights, Listener, RunError, RunResult, Stop,
 };
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use std::collections::HashMap;
 use std::path::Path;
 
 fn save(path: &Path, bytes: &[u8]) {
@@ -43,7 +42,7 @@ fn an_export_comes_back_and_goes_out_again() {
 
 /// As PyTorch saves a state dictionary: with counters of another type.
 fn state_dict(network: &Network) -> Vec<u8> {
-    let file = to_safetensors(&network.graph, &network.weights, HashMap::new()).expect("weights make a file");
+    let file = to_safetensors(&network.graph, &network.weights).expect("weights make a file");
     let file = SafeTensors::deserialize(&file).expect("it is one");
     let mut views: Vec<_> = file.tensors();
     let counter = TensorView::new(Dtype::I64, vec![], &[0; 8]).expect("a counter");

@@ -56,12 +56,10 @@ struct Work<'a> {
 /// # Errors
 /// What the images, the space, the device or the peer say.
 pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args, peer: Option<&mut Peer>) -> anyhow::Result<Outcome> {
-    let mut space = Space::open(&args.preset).map_err(RunError::from)?;
+    let (mut space, size) = Space::open_at(&args.preset, args.size).map_err(RunError::from)?;
     if let Some(preset) = args.augment {
         space.augment = preset.preset().augment();
     }
-    let size = args.size.unwrap_or(space.size);
-    space.validate_size(&args.preset, size).map_err(RunError::from)?;
     let options = data::Options { seed: 0, holdout: 0, max_bad: 0.0 };
     let dataset = data::open(&args.data, &options).map_err(RunError::from)?;
     let format = Format { size, channels: data::detect_channels(&dataset) };

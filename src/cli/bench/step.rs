@@ -52,9 +52,7 @@ impl Args {
 /// What the space, the device or the peer says.
 pub(super) fn measure(gpu: &Gpu, tuning: &Tuning, args: &Args, mut peer: Option<&mut Peer>) -> anyhow::Result<Outcome> {
     let begun = Instant::now();
-    let space = Space::open(&args.space).map_err(RunError::from)?;
-    let size = args.size.unwrap_or(space.size);
-    space.validate_size(&args.space, size).map_err(RunError::from)?;
+    let (space, size) = Space::open_at(&args.space, args.size).map_err(RunError::from)?;
     let net = space.supernet(size, 3, 10);
     let batch = args.batch.unwrap_or(space.train.batch);
     let options = TrainingOptions { precision: args.precision, ..TrainingOptions::of(&space.train, batch, *tuning) };

@@ -1,12 +1,12 @@
 //! `netadapt-data`: what is in a folder of images.
 
-mod check;
-mod import;
-mod pack;
-mod page;
-mod preview;
-mod split;
-mod stats;
+mod check; // netadapt-data check
+mod split; // netadapt-data split
+mod import; // netadapt-data import
+mod pack; // netadapt-data pack
+mod preview; // netadapt-data preview
+mod stats; // netadapt-data stats
+mod page; // its page, with pictures
 
 use super::share::share;
 use super::terminal::{phase, printable};

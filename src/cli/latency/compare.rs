@@ -30,10 +30,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let space = Space::open(&args.space).map_err(RunError::from)?;
     let Images { size, channels, classes } = args.images;
-    let size = size.unwrap_or(space.size);
-    space.validate_size(&args.space, size).map_err(RunError::from)?;
+    let (space, size) = Space::open_at(&args.space, size).map_err(RunError::from)?;
     let net = space.supernet(size, channels, classes);
     let tables = [read_table(&args.a)?, read_table(&args.b)?];
     let sampler = WidthSampler::uniform(0);

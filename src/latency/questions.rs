@@ -36,7 +36,7 @@ const SWEEPS: usize = 3;
 const SWEEP_WIDTHS: u32 = 16;
 
 /// The questions and answers of a table.
-pub(super) struct Plan {
+pub(super) struct Questions {
     families: BTreeMap<Family, Axes>,
     asked: Vec<Operation>,
     answers: HashMap<Operation, Entry>,
@@ -75,13 +75,14 @@ struct Gap {
     high: u32,
 }
 
-impl Plan {
+impl Questions {
     /// For all that networks of `net` can ask for.
     pub(super) fn new(net: &Supernet) -> Self {
-        let mut plan = Self { families: axes(net), asked: Vec::new(), answers: HashMap::new(), stage: Stage::Grid };
-        plan.ask([REFERENCE]);
-        plan.ask_grids();
-        plan
+        let mut questions =
+            Self { families: axes(net), asked: Vec::new(), answers: HashMap::new(), stage: Stage::Grid };
+        questions.ask([REFERENCE]);
+        questions.ask_grids();
+        questions
     }
 
     /// How many questions there are as far as is known.
@@ -319,14 +320,14 @@ mod tests {
     /// All questions, answered by `ms` with noise of this share.
     fn ask(noise: f64, ms: impl Fn(&Operation) -> f64) -> (Vec<Operation>, Table) {
         let mut rng = stream(1, Purpose::Data, 0, 0);
-        let (mut plan, mut questions) = (Plan::new(&net()), Vec::new());
-        while let Some(operation) = plan.next() {
+        let (mut questions, mut asked) = (Questions::new(&net()), Vec::new());
+        while let Some(operation) = questions.next() {
             let mut noisy = || ms(&operation) * (1.0 + noise * (2.0 * rng.random::<f64>() - 1.0));
-            plan.add(Entry::new(operation, Spread::of(&(0..9).map(|_| noisy()).collect::<Vec<_>>())));
-            questions.push(operation);
+            questions.add(Entry::new(operation, Spread::of(&(0..9).map(|_| noisy()).collect::<Vec<_>>())));
+            asked.push(operation);
         }
-        assert_eq!(plan.len(), questions.len());
-        (questions, Table::new(origin(), plan.finish()))
+        assert_eq!(questions.len(), asked.len());
+        (asked, Table::new(origin(), questions.finish()))
     }
 
     fn smooth(operation: &Operation) -> f64 {
@@ -355,7 +356,7 @@ mod tests {
         let (_, even) = ask(0.02, smooth);
         let (_, exact) = ask(0.0, smooth);
         assert_eq!(even.entries.len(), exact.entries.len(), "noise refines nothing");
-        let mut coarse = Plan::new(&net());
+        let mut coarse = Questions::new(&net());
         coarse.stage = Stage::Sweeps;
         assert_eq!(exact.entries.len(), coarse.len() - 1, "all but the reference");
         let (questions, stepped) = ask(0.02, stairs);
@@ -369,12 +370,12 @@ mod tests {
         // Flat as long as the device is not full.
         let bend = |operation: &Operation| 0.01 + 1e-3 * f64::from(operation.output.max(40));
         let (_, fine) = ask(0.0, bend);
-        let mut plan = Plan::new(&net);
-        plan.stage = Stage::Sweeps;
-        while let Some(operation) = plan.next() {
-            plan.add(Entry::new(operation, Spread::of(&[bend(&operation)])));
+        let mut questions = Questions::new(&net);
+        questions.stage = Stage::Sweeps;
+        while let Some(operation) = questions.next() {
+            questions.add(Entry::new(operation, Spread::of(&[bend(&operation)])));
         }
-        let coarse = Table::new(origin(), plan.finish());
+        let coarse = Table::new(origin(), questions.finish());
         let error = |table: &Table| {
             let errors = WidthSampler::uniform(0).draw(&net, 0, 100).into_iter().map(|arch| {
                 let exact: f64 = net.operations(&arch).iter().map(bend).sum();

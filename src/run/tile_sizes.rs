@@ -4,7 +4,7 @@ use super::config::Config;
 use super::environment::Environment;
 use super::error::RunError;
 use super::events::{Event, Listener};
-use super::origin::env_beside;
+use super::started::env_beside;
 use crate::gpu::Gpu;
 use crate::kernels::Tuning;
 use crate::tune::chosen;

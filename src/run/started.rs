@@ -1,7 +1,7 @@
 //! What a run was started with, so that one that goes on is the same run.
 
 use super::config::Config;
-use super::error::RunError;
+use super::error::{RunError, StartedWith};
 use super::folder::{self, Folder, FolderError, read_json};
 use super::prepare::Prepared;
 use crate::data::{Dataset, Normalisation};
@@ -17,6 +17,8 @@ use std::path::Path;
 const STARTED: &str = "state/started.json";
 const ENV: &str = "env.json";
 const DATA: &str = "data.json";
+/// Weights of the super-network.
+const SHARED: &str = "initial/model.safetensors";
 
 impl DataRecord {
     /// Refuses images that are not those of this record, and says what differs.
@@ -32,7 +34,7 @@ impl DataRecord {
         if changes.is_empty() {
             changes.push("names or sizes of files are others than they were".into());
         }
-        Err(RunError::Changed { what: "the data set", changes: changes.join(", ") })
+        Err(RunError::Changed { what: StartedWith::Data, changes: changes.join(", ") })
     }
 }
 
@@ -150,8 +152,10 @@ impl Source {
             true => RunError::NoSupernet { folder: run.clone() },
             false => error.into(),
         };
-        let bytes = folder::read(&run.join("initial/model.safetensors")).map_err(missing)?;
-        Ok(from_safetensors(&prepared.graph, &bytes)?)
+        let bytes = folder::read(&run.join(SHARED)).map_err(missing)?;
+        let path = run.join(SHARED);
+        Ok(from_safetensors(&prepared.graph, &bytes)
+            .map_err(|error| FolderError::Damaged { path, reason: error.to_string() })?)
     }
 }
 
@@ -207,7 +211,7 @@ pub(super) fn read(folder: &Folder) -> Result<(Config, Option<(Space, Env)>), Ru
     let value = |config: &Config| serde_json::to_value(config).expect("a configuration is plain data");
     let changes = changes(&value(&started.config), &value(&config));
     if !changes.is_empty() {
-        return Err(RunError::Changed { what: "config.toml", changes: changes.join(", ") });
+        return Err(RunError::Changed { what: StartedWith::Config, changes: changes.join(", ") });
     }
     let env = folder.read_json::<Env>(ENV)?.usable().map_err(|reason| folder.damaged(ENV, &reason))?;
     Ok((config, Some((started.space, env))))

@@ -1,19 +1,6 @@
-//! What a search has to beat, at the cost of the network that it found, and by how much it does.
+//! 95 % intervals of accuracies, and of their differences.
 
 use super::result::Difference;
-
-use super::config::Comparison;
-
-impl Comparison {
-    /// Its name in results.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Initial => "initial",
-            Self::Uniform => "uniform",
-            Self::Random => "random",
-        }
-    }
-}
 
 /// Two-sided 95 % of a normal distribution.
 const Z95: f64 = 1.96;

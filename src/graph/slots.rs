@@ -18,7 +18,7 @@ pub enum Value {
 
 /// What one action reads and writes.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Access {
+pub(super) struct Uses {
     pub(super) reads: Vec<Value>,
     pub(super) writes: Vec<Value>,
 }
@@ -34,7 +34,7 @@ pub struct Slots {
 
 impl Slots {
     /// Gives every value a slot. `kept` values live from the start to the end.
-    pub(super) fn assign(actions: &[Access], kept: &[Value], bytes_of: impl Fn(Value) -> u64) -> Self {
+    pub(super) fn assign(actions: &[Uses], kept: &[Value], bytes_of: impl Fn(Value) -> u64) -> Self {
         let mut last_use: HashMap<Value, usize> = HashMap::new();
         for (index, action) in actions.iter().enumerate() {
             for value in action.reads.iter().chain(&action.writes) {
@@ -85,8 +85,8 @@ impl Slots {
 mod tests {
     use super::*;
 
-    fn access(reads: &[TensorId], writes: &[TensorId]) -> Access {
-        Access {
+    fn access(reads: &[TensorId], writes: &[TensorId]) -> Uses {
+        Uses {
             reads: reads.iter().map(|t| Value::Of(*t)).collect(),
             writes: writes.iter().map(|t| Value::Of(*t)).collect(),
         }
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_chain_needs_two_buffers() {
-        let actions: Vec<Access> = (0..6).map(|i| access(&[i], &[i + 1])).collect();
+        let actions: Vec<Uses> = (0..6).map(|i| access(&[i], &[i + 1])).collect();
         let slots = Slots::assign(&actions, &[Value::Of(0)], |_| 16);
         assert_eq!(slots.bytes.len(), 3, "the images keep theirs, the chain alternates between two");
     }

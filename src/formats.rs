@@ -1,4 +1,4 @@
-//! The formats that the programs read, each as a function of bytes: whatever these are, it ends soon and does not panic.
+//! Formats that the programs read, each as a function of bytes: whatever these are, it ends soon and does not panic.
 //!
 //! `fuzz/` has a target of each; the tests feed each with changed files. Sizes are capped by who reads the file, before.
 

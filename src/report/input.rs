@@ -116,7 +116,7 @@ pub struct InitialSummary {
 pub struct NetworkSummary {
     /// The budget as it was written: `8ms`, `50%`.
     pub budget_text: String,
-    /// The budget in the resource's unit: ms, MACs or parameters.
+    /// The budget in the resource's unit.
     pub limit: f64,
     /// Measured latency, median.
     pub latency_ms: f64,

@@ -27,12 +27,12 @@ impl Run<'_> {
         let prepared = self.prepared;
         let smallest = prepared.net.smallest();
         let counted = |resource| {
-            let [initial, fastest] = [&prepared.net.full(), &smallest].map(|arch| count(resource, prepared, arch));
-            Extent { initial, fastest }
+            let [initial, least] = [&prepared.net.full(), &smallest].map(|arch| count(resource, prepared, arch));
+            Extent { initial, least }
         };
         let extent = match self.resource() {
             Resource::Latency => {
-                Extent { initial: meter.initial().median_ms, fastest: meter.measure(&smallest, None)?.median_ms }
+                Extent { initial: meter.initial().median_ms, least: meter.measure(&smallest, None)?.median_ms }
             }
             resource => counted(resource),
         };

@@ -95,11 +95,13 @@ const MOST_OWNER_BYTES: u64 = 4096;
 const SUBFOLDERS: [&str; 4] = ["latency", "state", "initial", "networks"];
 /// Who holds the lock.
 const LOCK: &str = "state/lock";
+/// What makes a folder a run's.
+pub(super) const CONFIG: &str = "config.toml";
 
 impl Folder {
     /// An error where there is a run in the folder already, or anything that a run did not leave: it may be overwritten.
     pub fn refuse_occupied(path: &Path) -> Result<(), FolderError> {
-        if path.join("config.toml").exists() {
+        if path.join(CONFIG).exists() {
             return Err(FolderError::Occupied { path: path.to_owned() });
         }
         let read = |source| FolderError::Io { action: "read", path: path.to_owned(), source };
@@ -126,7 +128,7 @@ impl Folder {
 
     /// The folder of a run that was started before.
     pub fn open(path: &Path, disk: Arc<dyn Disk>, patience: Patience) -> Result<Self, FolderError> {
-        if !path.join("config.toml").exists() {
+        if !path.join(CONFIG).exists() {
             return Err(FolderError::NoRun { path: path.to_owned() });
         }
         Self::locked(path, disk, patience)
@@ -277,16 +279,17 @@ impl Folder {
     pub(super) fn discard(self) -> Result<(), FolderError> {
         let mut folders = vec![String::new()];
         folders.extend(SUBFOLDERS.map(String::from));
-        // The lock last: whoever takes the folder meanwhile is told so.
+        // As long as there is a configuration, what is left is a run; the lock is for whoever takes the folder meanwhile.
+        let last = [CONFIG, LOCK];
         for sub in folders.iter().rev() {
             for name in self.files(sub)? {
                 let name = if sub.is_empty() { name } else { format!("{sub}/{name}") };
-                if name != LOCK && !SUBFOLDERS.contains(&name.as_str()) {
+                if !last.contains(&name.as_str()) && !SUBFOLDERS.contains(&name.as_str()) {
                     self.remove(&name)?;
                 }
             }
         }
-        self.remove(LOCK)?;
+        last.iter().try_for_each(|name| self.remove(name))?;
         for sub in folders.iter().rev() {
             // One that somebody has put something into stays.
             let _ = fs::remove_dir(self.path.join(sub));

@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::error::{RunError, StartedWith};
-use super::folder::{self, Folder, FolderError, read_json};
+use super::folder::{self, CONFIG, Folder, FolderError, read_json};
 use super::prepare::Prepared;
 use crate::data::{Dataset, Normalisation};
 use crate::gpu::Adapter;
@@ -164,7 +164,7 @@ pub(super) fn write(folder: &Folder, config: &Config, prepared: &Prepared) -> Re
     let text = toml::to_string_pretty(config).map_err(|error| RunError::Other(error.into()))?;
     let space = toml::to_string_pretty(&prepared.space).map_err(|error| RunError::Other(error.into()))?;
     let space = space.lines().map(|line| format!("# {line}\n")).collect::<String>();
-    folder.write("config.toml", format!("{text}\n# The space, as resolved:\n{space}").as_bytes())?;
+    folder.write(CONFIG, format!("{text}\n# The space, as resolved:\n{space}").as_bytes())?;
     write_env(folder, prepared)?;
     folder.write_json(DATA, &DataRecord::new(prepared))?;
     // The last of them: where it is there, so are the others.
@@ -198,8 +198,8 @@ pub(super) fn write_env(folder: &Folder, prepared: &Prepared) -> Result<(), RunE
 /// The configuration in a run's folder, and what else it was started with; `None` where the run was killed
 /// before it had written that down.
 pub(super) fn read(folder: &Folder) -> Result<(Config, Option<(Space, Env)>), RunError> {
-    let path = folder.path().join("config.toml");
-    let text = String::from_utf8_lossy(&folder.read("config.toml")?).into_owned();
+    let path = folder.path().join(CONFIG);
+    let text = String::from_utf8_lossy(&folder.read(CONFIG)?).into_owned();
     let config: Config = toml::from_str(&text).map_err(|source| RunError::Config { path, source: Box::new(source) })?;
     let config = Config { out: folder.path().to_owned(), ..config };
     let started: Started = match folder.read_json(STARTED) {

@@ -127,12 +127,12 @@ impl CoordinateDescent {
         let full = problem.net.full();
         let price = problem.price(&full)?;
         let (predicted, initial) = price;
-        let (_, fastest) = problem.price(&problem.net.smallest())?;
-        let extent = Extent { initial, fastest };
+        let (_, least) = problem.price(&problem.net.smallest())?;
+        let extent = Extent { initial, least };
         check_reach(self.settings.schedule, problem.resource, problem.budgets, extent)?;
         for cap in problem.caps {
-            let [initial, fastest] = [&full, &problem.net.smallest()].map(cap.count);
-            check_reach(self.settings.schedule, cap.resource, &cap.limits, Extent { initial, fastest })?;
+            let [initial, least] = [&full, &problem.net.smallest()].map(cap.count);
+            check_reach(self.settings.schedule, cap.resource, &cap.limits, Extent { initial, least })?;
         }
         let archs = vec![full];
         let scores = problem.scores(0, &archs)?;
@@ -169,7 +169,7 @@ impl CoordinateDescent {
             return Err(SearchError::OutOfReach {
                 resource: problem.resource,
                 budget,
-                fastest: shrink.predict(&problem.net.smallest()),
+                least: shrink.predict(&problem.net.smallest()),
                 limit: Limit::Space,
             });
         }

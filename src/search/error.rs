@@ -14,15 +14,15 @@ pub enum SearchError {
     /// The budget is below what can be reached.
     #[error(
         "a budget of {} is out of reach: {limit}; the least that can be asked for is about {}",
-        .resource.text(*.budget), .resource.text_up(*.fastest)
+        .resource.text(*.budget), .resource.text_up(*.least)
     )]
     OutOfReach {
         /// What is limited.
         resource: Resource,
-        /// The budget (ms, MACs or parameters).
+        /// The budget, in the resource's unit.
         budget: f64,
         /// The least value that can be reached, in the same unit.
-        fastest: f64,
+        least: f64,
         /// What stands in the way.
         limit: Limit,
     },
@@ -35,7 +35,7 @@ pub enum SearchError {
     Unsettled {
         /// What is limited.
         resource: Resource,
-        /// The budget (ms, MACs or parameters).
+        /// The budget, in the resource's unit.
         budget: f64,
         /// The last iterate's measured value.
         measured: f64,

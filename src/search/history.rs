@@ -15,7 +15,7 @@ pub struct Candidate {
     pub sample: u32,
     /// Value of every coordinate, in the super-network's order.
     pub values: Vec<u32>,
-    /// Predicted resource times the correction of the iterate before (ms, MACs or parameters).
+    /// Predicted resource times the correction of the iterate before, in the resource's unit.
     pub predicted: f64,
     /// Measured resource, where it was measured: of what was accepted, or would have been.
     #[serde(default)]
@@ -35,7 +35,7 @@ pub struct Iterate {
     pub iteration: u32,
     /// Value of every coordinate, in the super-network's order.
     pub values: Vec<u32>,
-    /// The resource that samples had to meet (ms, MACs or parameters); the initial network's own.
+    /// The resource that samples had to meet, in the resource's unit; the initial network's own.
     pub target: f64,
     /// Predicted resource times the correction of the iterate before.
     pub predicted: f64,

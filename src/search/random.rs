@@ -38,10 +38,10 @@ impl Strategy for Random {
     fn search(&self, mut problem: Problem<'_>) -> Result<Outcome, SearchError> {
         let choices = Choices::new(problem.net, self.width_step);
         let (predicted, initial) = problem.price(&problem.net.full())?;
-        let (_, fastest) = problem.price(&problem.net.smallest())?;
+        let (_, least) = problem.price(&problem.net.smallest())?;
         let networks = problem.budgets.iter().enumerate().map(|(index, &budget)| {
-            if budget.is_nan() || budget < fastest {
-                return Err(out_of_reach(problem.resource, budget, fastest));
+            if budget.is_nan() || budget < least {
+                return Err(out_of_reach(problem.resource, budget, least));
             }
             for cap in problem.caps {
                 let (limit, least) = (cap.limits[index], (cap.count)(&problem.net.smallest()));
@@ -89,8 +89,8 @@ impl Random {
             }
         }
         if archs.is_empty() {
-            let fastest = shrink.predict(&problem.net.smallest());
-            return Err(out_of_reach(problem.resource, budget, fastest));
+            let least = shrink.predict(&problem.net.smallest());
+            return Err(out_of_reach(problem.resource, budget, least));
         }
         let predicted = archs.iter().map(|arch| shrink.predict(arch)).collect();
         let scores = problem.scores(index, &archs)?;
@@ -112,9 +112,9 @@ impl Random {
             }
         }
         scored.tell(problem.observer, None, &measured);
-        let fastest = measured.iter().map(|(_, measured)| *measured).fold(f64::INFINITY, f64::min);
+        let least = measured.iter().map(|(_, measured)| *measured).fold(f64::INFINITY, f64::min);
         let (resource, limit) = (problem.resource, Limit::Samples);
-        Err(SearchError::OutOfReach { resource, budget, fastest, limit })
+        Err(SearchError::OutOfReach { resource, budget, least, limit })
     }
 
     /// A network within the budget by its corrected prediction, close to it where one is found.
@@ -140,6 +140,6 @@ impl Random {
     }
 }
 
-fn out_of_reach(resource: Resource, budget: f64, fastest: f64) -> SearchError {
-    SearchError::OutOfReach { resource, budget, fastest, limit: Limit::Space }
+fn out_of_reach(resource: Resource, budget: f64, least: f64) -> SearchError {
+    SearchError::OutOfReach { resource, budget, least, limit: Limit::Space }
 }

@@ -18,7 +18,7 @@ pub struct Scaled {
     pub arch: Arch,
     /// The factor of its widths, before they are rounded to choices.
     pub factor: f64,
-    /// Predicted cost, not corrected (ms, MACs or parameters).
+    /// Predicted cost, not corrected, in the resource's unit.
     pub predicted: f64,
     /// Measured cost.
     pub measured: f64,

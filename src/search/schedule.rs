@@ -51,7 +51,7 @@ pub struct Extent {
     /// Of the initial network.
     pub initial: f64,
     /// Of the smallest network.
-    pub fastest: f64,
+    pub least: f64,
 }
 
 /// Refuses, before anything is trained, budgets that a descent cannot reach.
@@ -59,11 +59,11 @@ pub struct Extent {
 /// # Errors
 /// `SearchError::OutOfReach` for the first budget below the smallest network or the schedule's end.
 pub fn check_reach(schedule: Schedule, resource: Resource, budgets: &[f64], extent: Extent) -> Result<(), SearchError> {
-    let Extent { initial, fastest } = extent;
-    let refuse = |budget, fastest, limit| Err(SearchError::OutOfReach { resource, budget, fastest, limit });
+    let Extent { initial, least } = extent;
+    let refuse = |budget, least, limit| Err(SearchError::OutOfReach { resource, budget, least, limit });
     for &budget in budgets {
-        if budget.is_nan() || budget < fastest {
-            return refuse(budget, fastest, Limit::Space);
+        if budget.is_nan() || budget < least {
+            return refuse(budget, least, Limit::Space);
         }
     }
     if schedule.iterations(initial, budgets).is_some() {
@@ -78,5 +78,5 @@ pub fn check_reach(schedule: Schedule, resource: Resource, budgets: &[f64], exte
         enough_first_cut: up(missing * (1.0 - schedule.decay)),
         enough_decay: up(1.0 - schedule.first_cut / missing).min(1.0),
     };
-    refuse(budget, fastest.max(initial * (1.0 - schedule.reach())), limit)
+    refuse(budget, least.max(initial * (1.0 - schedule.reach())), limit)
 }

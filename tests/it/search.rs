@@ -361,7 +361,7 @@ fn measurements_that_ignore_the_network_end_in_an_error() {
     // Either the rounds run out, or the corrected prediction of the smallest network does.
     match result {
         Err(SearchError::Unsettled { measured, .. }) => assert_eq!(measured, 100.0),
-        Err(SearchError::OutOfReach { fastest, .. }) => assert!(fastest > 80.0),
+        Err(SearchError::OutOfReach { least, .. }) => assert!(least > 80.0),
         other => panic!("{other:?}"),
     }
 }
@@ -374,8 +374,8 @@ fn what_cannot_be_reached_is_refused_before_anything_is_scored() {
     let small = run(&strategy, &net, &mut by_macs(&net), &[share(&net, 0.5), smallest - 1.0]);
     assert_eq!(small.scored, 0);
     match small.result {
-        Err(SearchError::OutOfReach { fastest, limit: Limit::Space, .. }) => {
-            assert_eq!(fastest, smallest);
+        Err(SearchError::OutOfReach { least, limit: Limit::Space, .. }) => {
+            assert_eq!(least, smallest);
         }
         other => panic!("{other:?}"),
     }
@@ -387,8 +387,8 @@ fn what_cannot_be_reached_is_refused_before_anything_is_scored() {
     let weak = run(&CoordinateDescent::single_layer(weak), &net, &mut by_macs(&net), &[budget]);
     assert_eq!(weak.scored, 0);
     let error = weak.result.unwrap_err();
-    let SearchError::OutOfReach { fastest, limit, .. } = &error else { panic!("{error:?}") };
-    assert!((fastest / share(&net, 0.375) - 1.0).abs() < 1e-9);
+    let SearchError::OutOfReach { least, limit, .. } = &error else { panic!("{error:?}") };
+    assert!((least / share(&net, 0.375) - 1.0).abs() < 1e-9);
     let Limit::Schedule { enough_first_cut, enough_decay, .. } = limit else { panic!("{limit:?}") };
     for enough in [Schedule { first_cut: *enough_first_cut, ..schedule }, Schedule { decay: *enough_decay, ..schedule }]
     {
@@ -802,7 +802,9 @@ fn a_limit_beside_that_cannot_be_reached_is_refused_by_its_name() {
             observer: &mut (),
         };
         match strategy.search(problem) {
-            Err(SearchError::OutOfReach { resource: Resource::Params, fastest, .. }) => assert_eq!(fastest, least),
+            Err(SearchError::OutOfReach { resource: Resource::Params, least: reached, .. }) => {
+                assert_eq!(reached, least)
+            }
             other => panic!("{other:?}"),
         }
         assert_eq!(scorer.calls, 0);

@@ -144,8 +144,8 @@ fn half_cost(
     data: Option<&Path>,
 ) -> Result<HalfCost, RunError> {
     let images = run::test_images(&folder.join("../.."), data, &network.architecture)?;
-    let (shapes, normalisation) = (network.shapes(), &network.architecture.normalisation);
-    let on = |weights: &Weights| evaluate(gpu, &network.graph, &shapes, weights, &images, normalisation, tuning);
+    let normalisation = &network.architecture.normalisation;
+    let on = |weights: &Weights| evaluate(gpu, &network.graph, weights, &images, normalisation, tuning);
     let full = on(&network.weights)?;
     let half = on(&rounded(&network.graph, &network.weights))?;
     let changed = full.predicted.iter().zip(&half.predicted).filter(|(a, b)| a != b).count();

@@ -49,7 +49,7 @@ pub(super) fn cross_check(
     // Nothing is lost by a file that stays in a folder for such files.
     let _ = std::fs::remove_file(&path);
     let Timed { runtime, median_ms } = timed?;
-    let deployed = Deployed::new(gpu, &network.graph, &network.weights, &network.shapes(), tuning, batch);
+    let deployed = Deployed::new(gpu, &network.graph, &network.weights, tuning, batch);
     let program = deployed.map_err(RunError::from)?.into_program();
     let here = alternate(gpu, &[&program], SECONDS).map_err(RunError::from)?[0];
     let device = format!("{} ({})", gpu.adapter().name, gpu.adapter().driver);

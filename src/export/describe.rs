@@ -41,7 +41,7 @@ pub(super) fn config(network: &Network) -> Value {
     let depth = format.channels as usize;
     // The shortest decimal that is the same f32, not its digits as f64.
     let list = |values: &[f32]| values.iter().map(|v| v.to_string().parse::<f64>().unwrap_or(0.0)).collect::<Vec<_>>();
-    let features = network.shapes().last().map_or(0, |shape| shape.output);
+    let features = network.graph.shapes.last().map_or(0, |shape| shape.output);
     json!({
         "architecture": "netadapt",
         "num_classes": network.net.classes(),

@@ -29,8 +29,8 @@ pub(super) fn module(network: &Network) -> String {
 /// The statements that make the layers.
 fn layers(network: &Network) -> String {
     let (mut before, mut blocks, mut after) = (String::new(), String::new(), String::new());
-    let shapes = network.shapes();
-    for (layer, shape) in network.net.layers().iter().zip(&shapes).filter(|(_, shape)| !shape.is_removed()) {
+    let shapes = &network.graph.shapes;
+    for (layer, shape) in network.net.layers().iter().zip(shapes).filter(|(_, shape)| !shape.is_removed()) {
         let value = match &layer.kind {
             LayerKind::Conv { kernel } => format!("Layer({})", convolution(shape, *kernel)),
             LayerKind::InvertedResidual { .. } => format!("Block({})", block(shape)),

@@ -8,7 +8,6 @@ use super::slots::{Uses, Value};
 use super::{Graph, Op, Weights};
 use crate::gpu::{Buf, Gpu, GpuError, Precision, Program, Recording};
 use crate::kernels::{Map, Merge, Tuning, conv, depthwise, excite, pool};
-use crate::space::LayerShape;
 
 /// A network as it is deployed: normalisation folded, one launch an operation.
 pub struct Deployed {
@@ -32,15 +31,8 @@ impl Deployed {
     /// `graph` with `weights`, for batches of `batch`.
     ///
     /// The graph is a compact one, or a super-network's that runs at its full widths.
-    pub fn new(
-        gpu: &Gpu,
-        graph: &Graph,
-        weights: &Weights,
-        shapes: &[LayerShape],
-        tuning: &Tuning,
-        batch: u32,
-    ) -> Result<Self, NetworkError> {
-        Self::make(gpu, graph, weights, shapes, tuning, batch, None)
+    pub fn new(gpu: &Gpu, graph: &Graph, weights: &Weights, tuning: &Tuning, batch: u32) -> Result<Self, NetworkError> {
+        Self::make(gpu, graph, weights, tuning, batch, None)
     }
 
     /// The same for one image, which it reads from `image` (S, S, 4), f32: memory that somebody else writes.
@@ -51,18 +43,16 @@ impl Deployed {
         gpu: &Gpu,
         graph: &Graph,
         weights: &Weights,
-        shapes: &[LayerShape],
         tuning: &Tuning,
         image: Buf,
     ) -> Result<Self, NetworkError> {
-        Self::make(gpu, graph, weights, shapes, tuning, 1, Some(image))
+        Self::make(gpu, graph, weights, tuning, 1, Some(image))
     }
 
     fn make(
         gpu: &Gpu,
         graph: &Graph,
         weights: &Weights,
-        shapes: &[LayerShape],
         tuning: &Tuning,
         batch: u32,
         images: Option<Buf>,
@@ -78,7 +68,7 @@ impl Deployed {
             map.buf = images;
         }
         memory.write_weights(gpu, graph, weights)?;
-        memory.write_widths(gpu, graph, &vec![shapes; batch as usize]);
+        memory.write_widths(gpu, graph, &vec![graph.shapes.as_slice(); batch as usize]);
         let mut rec = Recording::new();
         let recorder = memory.recorder(graph, tuning);
         for op in &fused {

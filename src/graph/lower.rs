@@ -18,12 +18,12 @@ pub fn lower(net: &Supernet, arch: &Arch) -> Graph {
             params: Vec::new(),
             statistics: Vec::new(),
             logits: 0,
-            layers: net.layers().len(),
+            shapes: net.shapes(arch),
         },
     };
     let mut x = Graph::IMAGES;
     let mut last = row_id(0, Row::Input);
-    for shape in net.shapes(arch) {
+    for shape in builder.graph.shapes.clone() {
         let layer = &net.layers()[shape.layer];
         if !shape.is_removed() {
             x = match &layer.kind {

@@ -32,7 +32,7 @@ use crate::kernels::RowId;
 use crate::kernels::conv::Conv;
 use crate::kernels::depthwise::Depthwise;
 use crate::kernels::optimizer::BLOCK;
-use crate::space::{Activation, Row, Shortcut};
+use crate::space::{Activation, LayerShape, Row, Shortcut};
 
 /// Index of a tensor of a graph.
 pub type TensorId = usize;
@@ -164,8 +164,8 @@ pub struct Graph {
     pub statistics: Vec<Statistics>,
     /// The logits.
     pub logits: TensorId,
-    /// Layers of the super-network that it was lowered from.
-    pub layers: usize,
+    /// The layers of the super-network that it was lowered from, as its architecture has them.
+    pub shapes: Vec<LayerShape>,
 }
 
 impl Graph {
@@ -196,7 +196,7 @@ impl Graph {
 
     /// Rows of its widths buffer.
     pub fn rows(&self) -> u32 {
-        1 + self.layers as u32 * Row::COUNT
+        1 + self.shapes.len() as u32 * Row::COUNT
     }
 
     /// Blocks of all its parameters.

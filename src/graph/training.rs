@@ -81,11 +81,10 @@ impl Teacher {
         gpu: &Gpu,
         graph: &Graph,
         weights: &Weights,
-        shapes: &[LayerShape],
         tuning: &Tuning,
         (batch, share): (u32, f32),
     ) -> Result<Self, NetworkError> {
-        let make = |graph: &Graph, batch: u32| Deployed::new(gpu, graph, weights, shapes, tuning, batch);
+        let make = |graph: &Graph, batch: u32| Deployed::new(gpu, graph, weights, tuning, batch);
         match make(graph, batch) {
             Ok(network) => Ok(Self { network, share }),
             Err(NetworkError::Gpu(source @ (GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. }))) => {

@@ -5,7 +5,7 @@ use super::weights::{WeightsError, from_safetensors};
 use crate::data::DataError;
 use crate::disk::read_at_most;
 use crate::graph::{Graph, NetworkError, Weights, lower};
-use crate::space::{Arch, LayerShape, Supernet};
+use crate::space::{Arch, Supernet};
 use std::path::{Path, PathBuf};
 
 /// The file of an architecture.
@@ -122,11 +122,6 @@ impl Network {
         let weights =
             from_safetensors(&graph, &bytes).map_err(|source| ModelError::Weights { path: path.clone(), source })?;
         Ok(Self { architecture, net, arch, graph, weights })
-    }
-
-    /// The sizes of its layers.
-    pub fn shapes(&self) -> Vec<LayerShape> {
-        self.net.shapes(&self.arch)
     }
 }
 

@@ -45,7 +45,7 @@ impl Model {
     /// As `new`.
     pub fn tuned(gpu: &Gpu, network: Network, tuning: &Tuning) -> Result<Self, ModelError> {
         let Network { graph, weights, .. } = &network;
-        let deployed = Deployed::new(gpu, graph, weights, &network.shapes(), tuning, 1)?;
+        let deployed = Deployed::new(gpu, graph, weights, tuning, 1)?;
         Ok(Self { network, deployed })
     }
 
@@ -57,7 +57,7 @@ impl Model {
     pub fn on_buffer(gpu: &Gpu, network: Network, image: Buf) -> Result<Self, ModelError> {
         let tuning = Tuning::for_adapter(gpu.adapter());
         let Network { graph, weights, .. } = &network;
-        let deployed = Deployed::reading(gpu, graph, weights, &network.shapes(), &tuning, image)?;
+        let deployed = Deployed::reading(gpu, graph, weights, &tuning, image)?;
         Ok(Self { network, deployed })
     }
 

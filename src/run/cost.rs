@@ -130,9 +130,8 @@ pub(super) fn effort(space: &Space) -> Effort {
 fn deployed(prepared: &Prepared, arch: &Arch, weights: &Weights) -> Result<Deployed, RunError> {
     let graph = lower(&prepared.net, arch);
     let weights = weights.prefix(&prepared.graph, &graph);
-    let shapes = prepared.net.shapes(arch);
     let batch = prepared.space.search.latency_batch;
-    Ok(Deployed::new(&prepared.gpu, &graph, &weights, &shapes, &prepared.tuning, batch)?)
+    Ok(Deployed::new(&prepared.gpu, &graph, &weights, &prepared.tuning, batch)?)
 }
 
 /// What a budget of this resource limits.

@@ -109,6 +109,6 @@ impl Ground {
         let Self { net, gpu, tuning, batch, whole, weights, .. } = self;
         let graph = lower(net, arch);
         let weights = weights.prefix(whole, &graph);
-        Ok(Deployed::new(gpu, &graph, &weights, &net.shapes(arch), tuning, *batch)?)
+        Ok(Deployed::new(gpu, &graph, &weights, tuning, *batch)?)
     }
 }

@@ -106,9 +106,8 @@ fn options<'a>(config: &Config, prepared: &'a Prepared, task: &Task<'a>) -> Trai
 
 /// These weights at full widths, made ready to teach.
 fn teacher(prepared: &Prepared, weights: &Weights, batch: u32) -> Result<Teacher, RunError> {
-    let shapes = prepared.net.shapes(&prepared.net.full());
     let share = prepared.space.train.distillation;
-    Ok(Teacher::new(&prepared.gpu, &prepared.graph, weights, &shapes, &prepared.tuning, (batch, share))?)
+    Ok(Teacher::new(&prepared.gpu, &prepared.graph, weights, &prepared.tuning, (batch, share))?)
 }
 
 impl Run<'_> {
@@ -171,10 +170,7 @@ impl Run<'_> {
         let prepared = self.prepared;
         let graph = lower(&prepared.net, arch);
         let weights = self.final_weights(name, arch, graph.clone(), known, watch)?;
-        let shapes = prepared.net.shapes(arch);
-        let on = |images| {
-            evaluate(&prepared.gpu, &graph, &shapes, &weights, images, &prepared.normalisation, &prepared.tuning)
-        };
+        let on = |images| evaluate(&prepared.gpu, &graph, &weights, images, &prepared.normalisation, &prepared.tuning);
         let trained = Trained { arch: arch.clone(), holdout: on(&prepared.holdout)?, test: on(&prepared.test)? };
         Ok((weights, trained))
     }
@@ -291,7 +287,6 @@ impl Run<'_> {
         recalibrated(
             &prepared.gpu,
             &lower(&prepared.net, arch),
-            &prepared.net.shapes(arch),
             weights,
             Recalibration { images: &prepared.train, count: REPORT_RECALIBRATION },
             &prepared.normalisation,

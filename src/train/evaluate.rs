@@ -5,7 +5,6 @@ use crate::data::{Images, Normalisation};
 use crate::gpu::Gpu;
 use crate::graph::{Graph, Scoring, Weights};
 use crate::kernels::Tuning;
-use crate::space::LayerShape;
 use crate::task;
 
 /// What a network came to on a split.
@@ -60,7 +59,6 @@ impl Recalibration<'_> {
 pub fn recalibrated(
     gpu: &Gpu,
     graph: &Graph,
-    shapes: &[LayerShape],
     weights: &Weights,
     recalibration: Recalibration<'_>,
     normalisation: &Normalisation,
@@ -69,7 +67,7 @@ pub fn recalibrated(
     let passes = recalibration.passes(PASS_IMAGES.min(Scoring::most_images(graph)));
     let scoring = Scoring::new(gpu, graph.clone(), tuning, [1, passes[0].len() as u32])?;
     scoring.load(weights)?;
-    scoring.set_networks(&[shapes]);
+    scoring.set_networks(&[&graph.shapes]);
     for (pass, indices) in passes.iter().enumerate() {
         let batch = recalibration.images.batch(indices, normalisation, None)?;
         scoring.recalibrate(&batch.images, pass as u32);
@@ -81,7 +79,6 @@ pub fn recalibrated(
 pub fn evaluate(
     gpu: &Gpu,
     graph: &Graph,
-    shapes: &[LayerShape],
     weights: &Weights,
     images: &Images,
     normalisation: &Normalisation,
@@ -90,7 +87,7 @@ pub fn evaluate(
     let pass_images = PASS_IMAGES.min(Scoring::most_images(graph)).min(images.len() as u32);
     let scoring = Scoring::new(gpu, graph.clone(), tuning, [1, pass_images])?;
     scoring.load(weights)?;
-    scoring.set_networks(&[shapes]);
+    scoring.set_networks(&[&graph.shapes]);
     let classes = graph.tensors[graph.logits].channels as usize;
     let mut logits = Vec::with_capacity(images.len() * classes);
     let all: Vec<u32> = (0..images.len() as u32).collect();

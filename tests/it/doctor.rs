@@ -140,8 +140,8 @@ fn fits_with(gpu: &Gpu, tuning: Tuning) {
     // What only runs adds up nothing in parts.
     assert_eq!(Deployed::needs(&graph, &tuning, 64).scratch, 16);
     gpu.refuse_allocations_above(before + Deployed::needs(&graph, &tuning, 20).bytes());
-    let (weights, shapes) = (initial_weights(&graph, 0), net.shapes(&net.full()));
-    let teacher = |batch| Teacher::new(gpu, &graph, &weights, &shapes, &tuning, (batch, 0.5));
+    let weights = initial_weights(&graph, 0);
+    let teacher = |batch| Teacher::new(gpu, &graph, &weights, &tuning, (batch, 0.5));
     let error = teacher(64).err().expect("there is no room");
     assert!(
         error.to_string().contains("a teacher's answers in batches of 64 does not fit: batches of 16 images"),

@@ -125,7 +125,7 @@ fn agree(scene: Scene) -> BTreeSet<&'static str> {
         };
         let opset = [13, 17, 21][index as usize % 3];
         let network = network(scene, choose);
-        seen.extend(network.shapes().iter().flat_map(kinds));
+        seen.extend(network.graph.shapes.iter().flat_map(kinds));
         // Every opset and batch comes with both.
         let half = index / 3 % 2 == 1;
         let weights = if half { WeightType::F16 } else { WeightType::F32 };
@@ -585,9 +585,9 @@ fn a_prediction_is_what_an_evaluation_sees() {
         .collect();
     let format = netadapt::data::Format { size: 28, channels: 1 };
     let images_read = Images::load(&samples, format, 1, 1 << 20, &|_, _| ()).expect("the images are usable");
-    let (shapes, tuning) = (network.shapes(), Tuning::for_adapter(gpu().adapter()));
+    let tuning = Tuning::for_adapter(gpu().adapter());
     let normalisation = &network.architecture.normalisation;
-    let evaluation = evaluate(gpu(), &network.graph, &shapes, &network.weights, &images_read, normalisation, &tuning)
+    let evaluation = evaluate(gpu(), &network.graph, &network.weights, &images_read, normalisation, &tuning)
         .expect("the device works");
     assert_eq!(of_run.lines().count(), 2);
     for (index, line) in of_run.lines().enumerate() {

@@ -204,8 +204,7 @@ fn deployed_networks_are_the_extracted_ones() {
         for arch in archs(&net, 12) {
             let small = lower(&net, &arch);
             let own = weights.prefix(&graph, &small);
-            let shapes = net.shapes(&arch);
-            let deployed = Deployed::new(gpu(), &small, &own, &shapes, &tuning(), 2).expect("the network fits");
+            let deployed = Deployed::new(gpu(), &small, &own, &tuning(), 2).expect("the network fits");
             let got = deployed.logits(&images).expect("the device works");
             assert_near(&got, &extracted_logits(&net, &graph, &weights, &arch, &images), 5e-5, &format!("{arch:?}"));
         }
@@ -340,7 +339,7 @@ fn a_network_has_nothing_to_learn_from_itself() {
     let weights = weights(&graph, 18);
     let (images, labels, shapes) = (images(8, 19), labels(8), net.shapes(&net.full()));
     let largest_gradient = |teacher: Option<&Weights>| {
-        let network = |weights| Deployed::new(gpu(), &graph, weights, &shapes, &tuning(), 8).expect("it fits");
+        let network = |weights| Deployed::new(gpu(), &graph, weights, &tuning(), 8).expect("it fits");
         let teacher = teacher.map(|weights| Teacher { network: network(weights), share: 1.0 });
         let options = options(8, BatchStatistics::Frozen);
         let training = Training::taught(gpu(), graph.clone(), options, teacher).expect("the network fits");

@@ -110,7 +110,7 @@ fn network(
     let (net, arch) = architecture.build().with_context(|| path.display().to_string())?;
     let graph = lower(&net, &arch);
     let weights = initial_weights(&graph, 0);
-    Ok(Deployed::new(gpu, &graph, &weights, &net.shapes(&arch), tuning, batch).map_err(RunError::from)?)
+    Ok(Deployed::new(gpu, &graph, &weights, tuning, batch).map_err(RunError::from)?)
 }
 
 /// Images a second at a batch.

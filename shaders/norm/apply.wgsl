@@ -90,11 +90,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             if quad < written {
                 // Dropped channels are read in the place of others and masked: cheaper than a branch.
                 let centred = loaded(z[from_z + min(quad, params.filter_quads - 1u)]) - mean[k];
-                let mine = below(quad, kept);
-                var v = select(vec4f(0.0), activate(ACTIVATION, fma(centred, scale[k], shift[k])), mine);
-                if SHORTCUT != NO_SHORTCUT {
-                    let theirs = below(quad, bypass) & select(vec4<bool>(true), !mine, SHORTCUT == BYPASS);
-                    v += select(vec4f(0.0), loaded(source[from_source + min(quad, params.source_quads - 1u)]), theirs);
+                var v = activate(ACTIVATION, fma(centred, scale[k], shift[k]));
+                if SHORTCUT == NO_SHORTCUT {
+                    v = keep(v, quad, kept);
+                } else {
+                    let theirs = loaded(source[from_source + min(quad, params.source_quads - 1u)]);
+                    v = merge(SHORTCUT, v, theirs, quad, kept, bypass);
                 }
                 y[to + quad] = stored(v);
             }

@@ -58,8 +58,11 @@ pub fn search(config: &Config, environment: Environment, listener: &mut dyn List
     started::write(&folder, config, &prepared)?;
     let result = Attempts { config, folder: &folder, environment: &environment }.run(prepared, listener);
     // Nothing was trained yet, and the next try with another budget may want the folder's name.
-    if matches!(result, Err(RunError::Search(SearchError::OutOfReach { .. }))) && folder.files("initial")?.is_empty() {
-        folder.discard()?;
+    if matches!(result, Err(RunError::Search(SearchError::OutOfReach { .. })))
+        && folder.files("initial").is_ok_and(|files| files.is_empty())
+    {
+        // What cannot be removed stays: what is told is why there is no result.
+        let _ = folder.discard();
     }
     result
 }

@@ -196,7 +196,8 @@ fn marks(input: &Input) -> Vec<Mark> {
     let mut marks: Vec<Mark> = Vec::new();
     let mut add = |x: f64, y: f64, series: Series, label: String, latency_ms: f64| {
         let tip = format!("{label}: {} on the held-out images, {}", percent(y), milliseconds(latency_ms));
-        if !marks.iter().any(|mark| mark.tip == tip) {
+        // The initial network is one for all budgets, measured for each.
+        if !marks.iter().any(|mark| mark.label == label) {
             marks.push(Mark { x, y, series, label, tip });
         }
     };
@@ -208,7 +209,13 @@ fn marks(input: &Input) -> Vec<Mark> {
     for c in &input.comparison {
         let series = series_of(input, &c.name);
         let x = cost(c.latency_ms, c.target_ms, [c.macs, c.params, c.weight_bytes, c.activation_bytes]);
-        add(x, c.holdout, series, c.name.clone(), c.latency_ms);
+        let label = match input.networks.get(c.network) {
+            Some(network) if input.networks.len() > 1 && c.name != "initial" => {
+                format!("{}, {}", c.name, network.budget_text)
+            }
+            _ => c.name.clone(),
+        };
+        add(x, c.holdout, series, label, c.latency_ms);
     }
     marks
 }

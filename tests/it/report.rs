@@ -384,7 +384,15 @@ fn the_example_has_every_section() {
 
 #[test]
 fn several_budgets_have_a_section_each() {
-    let html = checked("several", &several());
+    let mut input = several();
+    let smaller =
+        input.comparison.iter().map(|c| Compared { network: 2, latency_ms: 0.99 * c.latency_ms, ..c.clone() });
+    input.comparison.extend(smaller.collect::<Vec<_>>());
+    let html = checked("several", &input);
+    // What each budget's network is compared with is told apart, the initial network is one.
+    for text in ["<title>uniform, 50%: ", "<title>uniform, 1.8ms: ", "<title>initial: "] {
+        assert_eq!(html.matches(text).count(), 1, "{text}");
+    }
     assert!(["network-0", "network-1", "network-2"].iter().all(|id| html.contains(&format!("<section id=\"{id}\">"))));
     assert!(html.contains("Software adapter"), "latencies of a software adapter need a warning");
     assert!(html.contains("class=\"confusion-map\""));

@@ -2,7 +2,7 @@
 
 use crate::gpu::{Gpu, GpuError, Program, Recording};
 use crate::kernels::{Tuning, probe};
-use crate::latency::Spread;
+use crate::latency::{Spread, filling};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -39,7 +39,7 @@ pub(super) fn examine(gpu: &Gpu, tuning: Tuning, seconds: f64) -> Result<Pace, G
     probe::multiply_add(&mut rec, tuning.lanes, ROUNDS, &x, &y);
     let program = Program::new(gpu, rec)?;
     program.seconds(1)?;
-    let repeats = (SAMPLE_SECONDS / program.seconds(1)?).ceil().clamp(1.0, 4096.0) as u32;
+    let repeats = filling(SAMPLE_SECONDS, program.seconds(1)?, 4096);
     let (start, mut samples) = (Instant::now(), Vec::new());
     while samples.len() < 2 * SHARE || start.elapsed().as_secs_f64() < seconds {
         samples.push(program.seconds(repeats)?);

@@ -39,3 +39,15 @@ pub enum NetworkError {
         got: usize,
     },
 }
+
+impl NetworkError {
+    /// The same; where the device had no room for `what` in batches of `batch`, with what would fit.
+    pub(super) fn with_advice(self, what: &'static str, batch: u32, fits: impl FnOnce() -> Fits) -> Self {
+        match self {
+            Self::Gpu(source @ (GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. })) => {
+                Self::NoRoom { source, what, batch, fits: fits() }
+            }
+            other => other,
+        }
+    }
+}

@@ -85,14 +85,11 @@ impl Teacher {
         (batch, share): (u32, f32),
     ) -> Result<Self, NetworkError> {
         let make = |graph: &Graph, batch: u32| Deployed::new(gpu, graph, weights, tuning, batch);
-        match make(graph, batch) {
-            Ok(network) => Ok(Self { network, share }),
-            Err(NetworkError::Gpu(source @ (GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. }))) => {
-                let fits = what_fits(graph, batch, |graph, batch| make(graph, batch).is_ok());
-                Err(NetworkError::NoRoom { source, what: "a teacher's answers", batch, fits })
-            }
-            Err(error) => Err(error),
-        }
+        let network = make(graph, batch).map_err(|error| {
+            let fits = |graph: &Graph, batch: u32| make(graph, batch).is_ok();
+            error.with_advice("a teacher's answers", batch, || what_fits(graph, batch, fits))
+        })?;
+        Ok(Self { network, share })
     }
 }
 
@@ -168,14 +165,9 @@ impl Training {
         options: TrainingOptions,
         teacher: Option<Teacher>,
     ) -> Result<Self, NetworkError> {
-        Self::make(gpu, graph.clone(), options, teacher).map_err(|error| match error {
-            source @ (GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. }) => {
-                let has_room =
-                    |graph: &Graph, batch: u32| Self::has_room(gpu, graph, &TrainingOptions { batch, ..options });
-                let fits = what_fits(&graph, options.batch, has_room);
-                NetworkError::NoRoom { source, what: "training", batch: options.batch, fits }
-            }
-            error => error.into(),
+        Self::make(gpu, graph.clone(), options, teacher).map_err(|error| {
+            let fits = |graph: &Graph, batch: u32| Self::has_room(gpu, graph, &TrainingOptions { batch, ..options });
+            NetworkError::from(error).with_advice("training", options.batch, || what_fits(&graph, options.batch, fits))
         })
     }
 

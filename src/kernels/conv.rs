@@ -47,6 +47,11 @@ impl Conv {
         self.kernel * self.kernel * self.channels.div_ceil(4)
     }
 
+    /// Whether pixels side by side share the rows that its taps read.
+    fn shares_rows(&self) -> bool {
+        self.kernel == 3 && self.stride == 1
+    }
+
     /// Channels of each quad of the input that kernels take: what pads the only one is left out.
     fn summed_channels(&self) -> u32 {
         self.channels.min(4)
@@ -405,7 +410,7 @@ impl Tile {
         let (pixels, quads) =
             row_tile(tuning, conv, out, most).unwrap_or_else(|| usual_tile(tuning, out.pixels(), most));
         // Said before the tile is cut, which is for the sake of few images: the order of a sum does not follow them.
-        let in_row = conv.kernel == 3 && conv.stride == 1 && out.width.is_multiple_of(pixels);
+        let in_row = conv.shares_rows() && out.width.is_multiple_of(pixels);
         let mut tile = Self { pixels, quads, quad_lanes, in_row };
         let all_groups = |tile: &Self| tile.groups(lanes, out).map(u64::from).iter().product::<u64>();
         while tile.pixels.is_multiple_of(2) && all_groups(&tile) < u64::from(tuning.conv_groups) {
@@ -445,7 +450,7 @@ fn usual_tile(tuning: &Tuning, pixels: u32, most_quads: u32) -> (u32, u32) {
 /// A tile of neighbours in one row: a 3x3 kernel of stride 1 then reads a row once for its three taps. Of the same
 /// size as others, but longer and narrower; none where short segments or idle lanes would be left.
 fn row_tile(tuning: &Tuning, conv: &Conv, out: &Map, most_quads: u32) -> Option<(u32, u32)> {
-    if conv.kernel != 3 || conv.stride != 1 {
+    if !conv.shares_rows() {
         return None;
     }
     let most = (2 * tuning.conv_pixels).min(MOST_PIXELS).min(out.pixels().div_ceil(tuning.lanes));

@@ -53,30 +53,31 @@ fn bytes(path: &Path) -> Result<Vec<u8>, RunError> {
         .map_err(|error| RunError::InitialWeights { path: path.to_owned(), problem: error.to_string() })
 }
 
+/// What no training has changed yet: new weights, and those of `--init-from` where they match.
+pub(super) struct Untrained {
+    /// Those of the super-network.
+    pub(super) weights: Weights,
+    /// Names of its tensors that are the file's.
+    given: Vec<String>,
+}
+
 impl Run<'_> {
-    /// Weights of the super-network that no training has changed yet: new ones, and those of `--init-from` where they
-    /// match.
-    pub(super) fn untrained(&mut self) -> Result<Weights, RunError> {
+    /// Makes them, and tells what matches.
+    pub(super) fn untrained(&mut self) -> Result<Untrained, RunError> {
         let graph = &self.prepared.graph;
         let mut weights = initial_weights(graph, self.config.seed);
-        if let Some(file) = &self.config.init_from {
-            let matched = file.give(graph, &mut weights)?;
-            self.listener.event(&Event::Note { text: told(&file.0.path, &matched) });
-        }
-        Ok(weights)
+        let Some(file) = &self.config.init_from else { return Ok(Untrained { weights, given: Vec::new() }) };
+        let matched = file.give(graph, &mut weights)?;
+        self.listener.event(&Event::Note { text: told(&file.0.path, &matched) });
+        Ok(Untrained { weights, given: matched.taken })
     }
 
-    /// The same for a network with this graph of its own. What matches the super-network is cut to the network's widths,
+    /// The same for a network with this graph of its own. What the super-network is given is cut to the network's widths,
     /// so that networks that are compared start from as much of the file.
-    pub(super) fn untrained_alone(&self, graph: &Graph) -> Result<Weights, RunError> {
+    pub(super) fn untrained_alone(&self, untrained: &Untrained, graph: &Graph) -> Weights {
         let mut weights = initial_weights(graph, self.config.seed);
-        if let Some(file) = &self.config.init_from {
-            let full = &self.prepared.graph;
-            let mut whole = initial_weights(full, self.config.seed);
-            let matched = file.give(full, &mut whole)?;
-            copy_tensors(graph, &mut weights, &whole.prefix(full, graph), &matched.taken);
-        }
-        Ok(weights)
+        copy_tensors(graph, &mut weights, &untrained.weights.prefix(&self.prepared.graph, graph), &untrained.given);
+        weights
     }
 }
 

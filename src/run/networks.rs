@@ -5,6 +5,7 @@ use super::cost::{LatencyMeter, cost, count};
 use super::descent::sampled;
 use super::error::RunError;
 use super::events::{Event, Phase};
+use super::initial::Untrained;
 use super::intervals::{interval, paired};
 use super::limits::Limits;
 use super::page;
@@ -25,6 +26,7 @@ use crate::train::Evaluation;
 pub(super) struct Known<'a> {
     pub(super) meter: &'a LatencyMeter<'a>,
     pub(super) table: &'a Table,
+    pub(super) untrained: &'a Untrained,
     pub(super) shared: &'a Weights,
     pub(super) scores: &'a Scores<'a>,
     pub(super) passes: &'a Passes,

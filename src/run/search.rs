@@ -202,16 +202,17 @@ impl Run<'_> {
     fn all_steps(&mut self) -> Result<RunResult, RunError> {
         let prepared = self.prepared;
         let untrained = self.untrained()?;
-        let meter = LatencyMeter::new(prepared, untrained.clone(), self.measurements, self.stop)?;
+        let meter = LatencyMeter::new(prepared, untrained.weights.clone(), self.measurements, self.stop)?;
         self.listener.event(&Event::Measured { network: "initial".into(), latency: meter.initial() });
         let limits = self.check_budgets(&meter)?;
         let table = self.table()?;
         let width_step = self.width_step(&table);
-        let shared = self.supernet(&untrained)?;
+        let shared = self.supernet(&untrained.weights)?;
         let scores = Scores::open(self.folder, &shared.fingerprint())?;
         let passes = Passes::default();
-        let (meter, table, shared) = (&meter, &table, &shared);
-        let known = Known { meter, table, shared, scores: &scores, passes: &passes, width_step, teacher: None };
+        let (meter, table, untrained, shared) = (&meter, &table, &untrained, &shared);
+        let (scores, passes) = (&scores, &passes);
+        let known = Known { meter, table, untrained, shared, scores, passes, width_step, teacher: None };
         let (initial, outcome) = self.descend(&known, &limits)?;
         let teacher = self.teacher(&known)?;
         let known = Known { teacher: teacher.as_deref(), ..known };

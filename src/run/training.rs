@@ -88,7 +88,6 @@ fn options<'a>(config: &Config, prepared: &'a Prepared, task: &Task<'a>) -> Trai
     };
     TrainerOptions {
         net: &prepared.net,
-        arch: task.arch,
         settings,
         epochs,
         learning_rate,
@@ -186,7 +185,7 @@ impl Run<'_> {
     ) -> Result<Weights, RunError> {
         let start = match self.config.final_start {
             FinalStart::Shared => known.shared.prefix(&self.prepared.graph, &graph),
-            FinalStart::Scratch => self.untrained_alone(&graph)?,
+            FinalStart::Scratch => self.untrained_alone(known.untrained, &graph),
         };
         let task = Task { name, arch, graph, weights: &start, sampler: None, teacher: known.teacher };
         let weights = self.train(&task, watch)?;

@@ -7,7 +7,7 @@ use crate::graph::{Graph, NetworkError, Teacher, Totals, Training, TrainingOptio
 use crate::kernels::Tuning;
 use crate::kernels::loss::Target;
 use crate::kernels::optimizer::Control;
-use crate::space::{Arch, LayerShape, Supernet, TrainSettings, WidthSampler};
+use crate::space::{LayerShape, Supernet, TrainSettings, WidthSampler};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -38,8 +38,6 @@ pub enum TrainError {
 pub struct TrainerOptions<'a> {
     /// The super-network.
     pub net: &'a Supernet,
-    /// The architecture that is trained: its full one for the super-network itself.
-    pub arch: &'a Arch,
     /// Settings.
     pub settings: &'a TrainSettings,
     /// Epochs.
@@ -170,12 +168,12 @@ impl<'a> Trainer<'a> {
         mut options: TrainerOptions<'a>,
     ) -> Result<Self, TrainError> {
         let (settings, batch) = (options.settings, options.batch());
+        let shapes = graph.shapes.clone();
         let training =
             Training::taught(gpu, graph, TrainingOptions::of(settings, batch, options.tuning), options.teacher.take())?;
         training.load(weights)?;
         let steps = (options.images.len() as u64 / u64::from(batch)) * u64::from(options.epochs);
         let schedule = Schedule { peak: options.learning_rate, warmup: settings.warmup, steps };
-        let shapes = options.net.shapes(options.arch);
         let position = Position { epoch: 0, step: 0, rate_factor: 1.0, rollbacks: 0, seconds: 0.0 };
         let begun = state(&training, position)?;
         Ok(Self {

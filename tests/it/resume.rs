@@ -728,10 +728,8 @@ fn a_loss_that_is_not_finite_rolls_back() {
     let data = data::open(Path::new(&scene.data), &data::Options { seed: 0, holdout: 16, max_bad: 0.0 }).unwrap();
     let images = Images::load(&data.train, Format { size: 12, channels: 1 }, 1, 1 << 20, &|_, _| ()).unwrap();
     let weights = initial_weights(&graph, 0);
-    let full = net.full();
     let options = TrainerOptions {
         net: &net,
-        arch: &full,
         settings: &space.train,
         epochs: 2,
         learning_rate: 1e38,

@@ -151,7 +151,6 @@ impl Work<'_> {
         let full = self.net.full();
         let options = TrainerOptions {
             net: self.net,
-            arch: &full,
             settings: &self.space.train,
             epochs: 1,
             learning_rate: 1e-3,

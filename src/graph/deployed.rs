@@ -3,7 +3,7 @@
 use super::error::NetworkError;
 use super::fold::{Fused, fuse};
 use super::memory::{Footprint, Memory, MemoryPlan, read_rows};
-use super::record::{InParts, Recorder};
+use super::record::{Recorder, Sums};
 use super::slots::{Uses, Value};
 use super::{Graph, Op, Weights};
 use crate::gpu::{Buf, Gpu, GpuError, Precision, Program, Recording};
@@ -25,7 +25,7 @@ impl Deployed {
 
     fn plan(graph: &Graph, tuning: &Tuning, batch: u32, fused: &[Fused]) -> MemoryPlan {
         let actions: Vec<Uses> = fused.iter().map(Fused::access).collect();
-        MemoryPlan::new(graph, tuning, [batch; 2], Precision::F32, &actions, InParts::Nothing)
+        MemoryPlan::new(graph, tuning, [batch; 2], Precision::F32, &actions, Sums::Nothing)
     }
 
     /// `graph` with `weights`, for batches of `batch`.

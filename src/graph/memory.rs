@@ -1,7 +1,7 @@
 //! Memory of a graph that is made ready: planned before any of it is made, made, written to and read.
 
 use super::error::NetworkError;
-use super::record::{InParts, Recorder, scratch_bytes};
+use super::record::{Recorder, Sums, scratch_bytes};
 use super::slots::{Slots, Uses, Value};
 use super::{Graph, TensorId, Weights, statistics_bytes};
 use crate::gpu::{Buf, Gpu, GpuError, Precision};
@@ -56,7 +56,7 @@ impl MemoryPlan {
         [images, group_images]: [u32; 2],
         precision: Precision,
         actions: &[Uses],
-        parts: InParts,
+        sums: Sums,
     ) -> Self {
         let kept = [Value::Of(Graph::IMAGES), Value::Of(graph.logits)];
         let groups = images / group_images;
@@ -72,7 +72,7 @@ impl MemoryPlan {
                     graph.precision_of(tensor_of(value), precision),
                 )
             }),
-            scratch: scratch_bytes(graph, tuning, [images, group_images], parts),
+            scratch: scratch_bytes(graph, tuning, [images, group_images], sums),
             params: parameter_bytes(graph),
             moments: statistics(3),
             running: statistics(2),

@@ -10,6 +10,7 @@ mod lower; // a super-network and an architecture become a graph
 mod params; // parameters in one buffer, and prefixes of them
 mod slots; // lifetimes of tensors, and few buffers for them
 mod memory; // buffers of a graph that is made ready, planned and made
+mod parts; // gradients in parts, added up several at a time
 mod record; // launches of each operation
 mod traffic; // the fewest bytes of a step
 mod training; // made ready for training steps

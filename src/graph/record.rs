@@ -1,5 +1,6 @@
 //! Launches of each operation, forward and backward, and what each of them reads and writes.
 
+use super::parts::{InParts, Waiting};
 use super::slots::{Uses, Value};
 use super::{Graph, Op, ParamId, ShortcutEdge, TensorId, statistics_bytes};
 use crate::gpu::{Buf, Recording};
@@ -35,12 +36,16 @@ pub(super) struct Recorder<'a> {
     pub(super) scratch: &'a Buf,
 }
 
-/// What the way back has beside the way forward, laid out like the parameters.
+/// What the way back has beside the way forward.
 pub(super) struct Update<'a> {
-    /// The gradients, written.
+    /// The gradients, laid out like the parameters, written.
     pub(super) gradients: &'a Buf,
-    /// The weights of dense layers, inputs and filters in each other's place.
+    /// The weights of dense layers, inputs and filters in each other's place, laid out likewise.
     pub(super) transposed: &'a Buf,
+    /// Room for gradients in parts, of `Waiting::room` bytes.
+    pub(super) parts: &'a Buf,
+    /// The gradients that are there.
+    pub(super) waiting: Waiting,
 }
 
 impl Op {
@@ -177,31 +182,34 @@ impl Recorder<'_> {
         }
     }
 
-    /// Appends an operation's backward launches.
-    pub(super) fn backward(&self, rec: &mut Recording, op: &Op, update: &Update) {
-        let Update { gradients, .. } = update;
+    /// Appends an operation's backward launches; `add_up` has to follow the last one's.
+    pub(super) fn backward(&self, rec: &mut Recording, op: &Op, update: &mut Update) {
+        let in_parts = InParts::of(self.graph, op, self.tuning, self.images);
+        if in_parts.is_some_and(|gradient| !update.waiting.takes(&gradient, self.tuning)) {
+            self.add_up(rec, update);
+        }
         let of = |tensor: &TensorId| self.map(Value::Of(*tensor));
         let gradient = |tensor: &TensorId| self.map(Value::Gradient(*tensor));
         rec.scope(&self.name(op));
         match op {
             Op::Conv { conv, x, weight, z, source_of } => {
-                let operands = DenseOperands { conv, x: of(x), dz: gradient(z), weight: *weight };
+                let dw = &self.gradient_of_weights(op, *weight, update);
+                let transposed = &self.param(update.transposed, *weight);
+                let operands = DenseOperands { conv, x: of(x), dz: gradient(z), transposed, dw };
                 let dx = (*x != Graph::IMAGES).then(|| gradient(x));
-                self.dense_backward(rec, operands, source_of.as_ref(), dx, update);
+                self.dense_backward(rec, operands, source_of.as_ref(), dx);
             }
             Op::Linear { conv, x, weight, z } => {
                 let (x_rows, dz, dx) = (of(x).as_rows(), gradient(z).as_rows(), gradient(x).as_rows());
-                let operands = DenseOperands { conv, x: &x_rows, dz: &dz, weight: *weight };
-                self.dense_backward(rec, operands, None, Some(&dx), update);
+                let dw = &self.gradient_of_weights(op, *weight, update);
+                let transposed = &self.param(update.transposed, *weight);
+                let operands = DenseOperands { conv, x: &x_rows, dz: &dz, transposed, dw };
+                self.dense_backward(rec, operands, None, Some(&dx));
             }
             Op::Depthwise { depthwise, x, weight, z } => {
-                let size = self.graph.tensors[*z].size;
-                let parts = depthwise::weight_parts(self.tuning, depthwise, [self.images, size, size]);
-                let total = &self.param(gradients, *weight);
-                self.in_parts(rec, [parts, depthwise.weight_quads()], total, |rec, partial| {
-                    let io = depthwise::BackwardWeight { x: of(x), dz: gradient(z), partial };
-                    depthwise::backward_weight(rec, self.tuning, depthwise, self.widths, io);
-                });
+                let partial = &self.gradient_of_weights(op, *weight, update);
+                let io = depthwise::BackwardWeight { x: of(x), dz: gradient(z), partial };
+                depthwise::backward_weight(rec, self.tuning, depthwise, self.widths, io);
                 let weight = &self.param(self.params, *weight);
                 let io = depthwise::BackwardData { dz: gradient(z), weight, dx: gradient(x) };
                 depthwise::backward_data(rec, self.tuning, depthwise, self.widths, io);
@@ -214,7 +222,7 @@ impl Recorder<'_> {
                     moments: moments.as_ref().unwrap_or(self.moments),
                     affine: &self.param(self.params, *affine),
                     partial: self.scratch,
-                    gradient: &self.param(gradients, *affine),
+                    gradient: &self.param(update.gradients, *affine),
                     dz: gradient(z),
                 };
                 norm::backward(rec, self.tuning, &self.norm(op), self.widths, io);
@@ -237,40 +245,38 @@ impl Recorder<'_> {
     fn dense_backward(
         &self,
         rec: &mut Recording,
-        DenseOperands { conv, x, dz, weight }: DenseOperands,
+        DenseOperands { conv, x, dz, transposed, dw }: DenseOperands,
         source_of: Option<&ShortcutEdge>,
         dx: Option<&Map>,
-        update: &Update,
     ) {
-        let parts = conv::weight_parts(self.tuning, conv, [dz.images, dz.height, dz.width]);
-        let total = &self.param(update.gradients, weight);
-        self.in_parts(rec, [parts, conv.weight_quads()], total, |rec, partial| {
-            conv::backward_weight(rec, self.tuning, conv, self.widths, conv::BackwardWeight { x, dz, partial });
-        });
+        let io = conv::BackwardWeight { x, dz, partial: dw };
+        conv::backward_weight(rec, self.tuning, conv, self.widths, io);
         if let Some(dx) = dx {
             let merge = source_of.map(|edge| BackwardMerge {
                 merge: Merge { kind: edge.kind, source: self.map(Value::Gradient(edge.end)), bypass: edge.bypass },
                 kept: edge.kept,
             });
-            let transposed = &self.param(update.transposed, weight);
             let io = conv::BackwardData { dz, transposed, merge, dx };
             conv::backward_data(rec, self.tuning, conv, self.widths, io);
         }
     }
 
-    /// Appends a gradient that is computed in parts, and their sum; one part alone is the sum.
-    fn in_parts(
-        &self,
-        rec: &mut Recording,
-        [parts, quads]: [u32; 2],
-        total: &Buf,
-        append: impl FnOnce(&mut Recording, &Buf),
-    ) {
-        if parts == 1 {
-            return append(rec, total);
+    /// Where the gradient of an operation's weights is written: its parts in their room, or the gradient itself.
+    fn gradient_of_weights(&self, op: &Op, weight: ParamId, update: &mut Update) -> Buf {
+        let Some(gradient) = InParts::of(self.graph, op, self.tuning, self.images) else {
+            return self.param(update.gradients, weight);
+        };
+        let place = update.waiting.add(&gradient);
+        update.parts.range(place.start, place.end - place.start, &self.graph.params[weight].name)
+    }
+
+    /// Appends the sums of all gradients that wait for it.
+    pub(super) fn add_up(&self, rec: &mut Recording, update: &mut Update) {
+        let sums = update.waiting.take();
+        if !sums.is_empty() {
+            rec.scope("gradients");
+            reduce::sums(rec, self.tuning, &sums, update.parts, update.gradients);
         }
-        append(rec, self.scratch);
-        reduce::sum(rec, self.tuning, [parts, quads], self.scratch, total);
     }
 
     fn name(&self, op: &Op) -> String {
@@ -287,46 +293,38 @@ struct DenseOperands<'a> {
     conv: &'a Conv,
     x: &'a Map,
     dz: &'a Map,
-    weight: ParamId,
+    /// Weights, inputs and filters in each other's place.
+    transposed: &'a Buf,
+    /// The gradient of the weights, in parts where there are some.
+    dw: &'a Buf,
 }
 
-/// What a graph that is made ready sums up in parts.
+/// What each operation of a graph that is made ready sums up in parts, one operation at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum InParts {
+pub(super) enum Sums {
     /// Nothing: its statistics are in its weights.
     Nothing,
     /// Statistics of batches.
     Statistics,
-    /// These and gradients.
+    /// These and their gradients, and the norm of all gradients.
     Gradients,
 }
 
-/// Bytes of the room for parts that any operation needs, `images` at a time; a buffer has one quad at least.
-pub(super) fn scratch_bytes(graph: &Graph, tuning: &Tuning, [images, group_images]: [u32; 2], parts: InParts) -> u64 {
-    let product = |a: u32, b: u32| u64::from(a) * u64::from(b);
-    let statistics = |op: &Op| match op {
-        Op::Norm { z, .. } => u64::from(norm::statistics_quads(tuning, graph.map_shape(*z, images), group_images)),
-        _ => 0,
+/// Bytes of the room that any of these sums needs, `images` at a time; a buffer has one quad at least.
+pub(super) fn scratch_bytes(graph: &Graph, tuning: &Tuning, [images, group_images]: [u32; 2], sums: Sums) -> u64 {
+    let statistics = |shape| norm::statistics_quads(tuning, shape, group_images);
+    let gradients = |shape| norm::backward_quads(tuning, shape).max(statistics(shape));
+    let most = |quads: &dyn Fn([u32; 4]) -> u32| {
+        let norms = graph.ops.iter().filter_map(|op| match op {
+            Op::Norm { z, .. } => Some(graph.map_shape(*z, images)),
+            _ => None,
+        });
+        norms.map(quads).max().unwrap_or(1)
     };
-    let gradients = |op: &Op| match op {
-        Op::Conv { conv, z, .. } => {
-            let size = graph.tensors[*z].size;
-            product(conv::weight_parts(tuning, conv, [images, size, size]), conv.weight_quads())
-        }
-        Op::Linear { conv, .. } => product(conv::weight_parts(tuning, conv, Map::rows_of(images)), conv.weight_quads()),
-        Op::Depthwise { depthwise, z, .. } => {
-            let size = graph.tensors[*z].size;
-            product(depthwise::weight_parts(tuning, depthwise, [images, size, size]), depthwise.weight_quads())
-        }
-        Op::Norm { z, .. } => u64::from(norm::backward_quads(tuning, graph.map_shape(*z, images))),
-        Op::Pool { .. } | Op::Excite { .. } => 0,
+    let quads = match sums {
+        Sums::Nothing => 1,
+        Sums::Statistics => most(&statistics),
+        Sums::Gradients => most(&gradients).max(reduce::NORM_PARTS),
     };
-    let most = |quads: &dyn Fn(&Op) -> u64| graph.ops.iter().map(quads).max().unwrap_or(0);
-    let quads = match parts {
-        InParts::Nothing => 1,
-        InParts::Statistics => most(&statistics).max(1),
-        // The norm of all gradients, too.
-        InParts::Gradients => most(&statistics).max(most(&gradients)).max(u64::from(reduce::NORM_PARTS)),
-    };
-    quads * 16
+    u64::from(quads) * 16
 }

@@ -2,7 +2,7 @@
 
 use super::error::NetworkError;
 use super::memory::{Memory, MemoryPlan, read_rows};
-use super::record::{InParts, Mode};
+use super::record::{Mode, Sums};
 use super::slots::{Uses, Value};
 use super::{Graph, Op, Tensor, Weights};
 use crate::gpu::{Gpu, Precision, Program, Recording};
@@ -39,7 +39,7 @@ impl Scoring {
             [groups * group_images, group_images],
             Precision::F32,
             &actions,
-            InParts::Statistics,
+            Sums::Statistics,
         )
     }
 

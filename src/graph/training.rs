@@ -3,7 +3,8 @@
 use super::deployed::Deployed;
 use super::error::NetworkError;
 use super::memory::{Footprint, Memory, MemoryPlan, parameter_bytes, what_fits};
-use super::record::{InParts, Mode, Update};
+use super::parts::Waiting;
+use super::record::{Mode, Sums, Update};
 use super::slots::{Uses, Value};
 use super::{Graph, Op, Weights};
 use crate::gpu::{Buf, Gpu, GpuError, Precision, Program, Recording};
@@ -93,6 +94,32 @@ impl Teacher {
     }
 }
 
+/// Bytes of the buffers that a training has beside its plan's.
+struct OwnBytes {
+    /// Gradients, weights of dense layers transposed, moments.
+    parameters: [u64; 3],
+    /// Gradients in parts.
+    parts: u64,
+    /// Images as they come, where maps are not of f32.
+    images: Option<u64>,
+}
+
+impl OwnBytes {
+    fn of(graph: &Graph, options: &TrainingOptions) -> Self {
+        let bytes = parameter_bytes(graph);
+        let images = Map::bytes_of(graph.images_shape(options.batch), Precision::F32);
+        Self {
+            parameters: [bytes, bytes, bytes * u64::from(options.rule.moments())],
+            parts: Waiting::room(graph, &options.tuning, options.batch),
+            images: (options.precision != Precision::F32).then_some(images),
+        }
+    }
+
+    fn buffers(&self) -> impl Iterator<Item = u64> {
+        self.parameters.into_iter().chain([self.parts]).chain(self.images)
+    }
+}
+
 /// A graph made ready for training steps.
 pub struct Training {
     gpu: Gpu,
@@ -115,34 +142,24 @@ impl Training {
         let mut actions: Vec<Uses> = graph.ops.iter().map(Op::forward_access).collect();
         actions.push(Uses { reads: vec![Value::Of(graph.logits)], writes: vec![Value::Gradient(graph.logits)] });
         actions.extend(graph.ops.iter().rev().map(|op| op.backward_access(graph)));
-        MemoryPlan::new(graph, &options.tuning, [options.batch; 2], options.precision, &actions, InParts::Gradients)
+        MemoryPlan::new(graph, &options.tuning, [options.batch; 2], options.precision, &actions, Sums::Gradients)
     }
 
     /// Bytes that a training will hold.
     pub fn needs(graph: &Graph, options: &TrainingOptions) -> Footprint {
         let mut footprint = Self::plan(graph, options).footprint();
-        let (parameters, images) = Self::own_bytes(graph, options);
-        footprint.state += parameters.iter().sum::<u64>();
-        footprint.maps += images.unwrap_or(0);
-        let own = parameters.into_iter().chain(images);
-        footprint.largest = own.fold(footprint.largest, u64::max);
+        let own = OwnBytes::of(graph, options);
+        footprint.state += own.parameters.iter().sum::<u64>();
+        footprint.scratch += own.parts;
+        footprint.maps += own.images.unwrap_or(0);
+        footprint.largest = own.buffers().fold(footprint.largest, u64::max);
         footprint
-    }
-
-    /// Bytes of the buffers that it has beside its plan's: gradients, weights of dense layers transposed, moments; and
-    /// images as they come, where maps are not of f32.
-    fn own_bytes(graph: &Graph, options: &TrainingOptions) -> ([u64; 3], Option<u64>) {
-        let bytes = parameter_bytes(graph);
-        let images = Map::bytes_of(graph.images_shape(options.batch), Precision::F32);
-        let images = (options.precision != Precision::F32).then_some(images);
-        ([bytes, bytes, bytes * u64::from(options.rule.moments())], images)
     }
 
     /// Whether the device gives all of it now.
     pub(super) fn has_room(gpu: &Gpu, graph: &Graph, options: &TrainingOptions) -> bool {
-        let (parameters, images) = Self::own_bytes(graph, options);
-        let rest = parameters.into_iter().chain(images);
-        let held = |_memory| rest.map(|bytes| gpu.allocate("a trial", bytes)).collect::<Result<Vec<_>, _>>();
+        let own = OwnBytes::of(graph, options);
+        let held = |_memory| own.buffers().map(|bytes| gpu.allocate("a trial", bytes)).collect::<Result<Vec<_>, _>>();
         Memory::new(gpu, graph, Self::plan(graph, options)).and_then(held).is_ok()
     }
 
@@ -180,10 +197,12 @@ impl Training {
         let mut memory = Memory::new(gpu, &graph, Self::plan(&graph, &options))?;
 
         let blocks = graph.blocks();
-        let bytes = parameter_bytes(&graph);
-        let gradients = gpu.allocate("gradients", bytes)?;
-        let transposed = gpu.allocate("weights of dense layers, transposed", bytes)?;
-        let moment = gpu.allocate("moments", bytes * u64::from(rule.moments()))?;
+        let own = OwnBytes::of(&graph, &options);
+        let [gradients, transposed, moments] = own.parameters;
+        let gradients = gpu.allocate("gradients", gradients)?;
+        let transposed = gpu.allocate("weights of dense layers, transposed", transposed)?;
+        let moment = gpu.allocate("moments", moments)?;
+        let parts = gpu.allocate("gradients in parts", own.parts)?;
         memory.footprint = Self::needs(&graph, &options);
         let targets = gpu.allocate("targets", u64::from(batch) * size_of::<Target>() as u64)?;
         let result = gpu.allocate("losses", u64::from(batch) * 8)?;
@@ -232,10 +251,12 @@ impl Training {
                 transposed: &transposed,
             };
             conv::transpose(&mut rec, blocks, io);
-            let update = Update { gradients: &gradients, transposed: &transposed };
+            let waiting = Waiting::default();
+            let mut update = Update { gradients: &gradients, transposed: &transposed, parts: &parts, waiting };
             for op in graph.ops.iter().rev() {
-                recorder.backward(&mut rec, op, &update);
+                recorder.backward(&mut rec, op, &mut update);
             }
+            recorder.add_up(&mut rec, &mut update);
             rec.scope("update");
             reduce::norm(&mut rec, &tuning, blocks * BLOCK, &gradients, &memory.scratch, &norm);
             let io = optimizer::Step {

@@ -329,6 +329,11 @@ pub fn weight_parts(tuning: &Tuning, conv: &Conv, [images, height, width]: [u32;
     tuning.weight_groups.div_ceil(tiles).clamp(1, most)
 }
 
+/// Quads of all parts of a gradient of weights, about: what its workgroups write.
+pub fn usual_weight_quads(tuning: &Tuning) -> u64 {
+    u64::from(tuning.weight_groups) * u64::from(tuning.weight_rows * 4 * WEIGHT_QUADS)
+}
+
 /// Rows of each image of `dz` that the gradient of the weights walks: where there is no window, longer and fewer ones, as
 /// few as so many slices share evenly.
 fn rows_walked(conv: &Conv, dz: &Map, slices: u32) -> u32 {

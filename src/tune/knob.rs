@@ -105,6 +105,7 @@ impl Knob {
             &norm::MOMENTS,
             &norm::BACKWARD_AFFINE,
             &reduce::SUM,
+            &reduce::SQUARES,
             &pool::FORWARD,
             &excite::BACKWARD_GATE,
             &conv::BACKWARD_WEIGHT,

@@ -267,10 +267,10 @@ fn host(family: &str) -> Vec<(String, Vec<String>)> {
 #[test]
 fn params_have_the_fields_of_their_host() {
     for kernel in ALL {
-        let params = shader_struct(&Text::usual(kernel).parse(), "Params");
-        if params.len() == 1 {
-            continue; // The host passes the number itself.
+        if Text::usual(kernel).reflection().params.len() == 1 {
+            continue; // The host passes the number itself, or the table.
         }
+        let params = shader_struct(&Text::usual(kernel).parse(), "Params");
         let (family, stem) = kernel.name.split_once('/').expect("a family and a stem");
         let mut structs = host(family);
         let own = format!("{}params", stem.replace('_', ""));

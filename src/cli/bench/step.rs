@@ -169,7 +169,8 @@ impl Subject {
         self.step(shapes);
         let mut kernels = Kernels::new();
         for launch in launch_times(gpu, self.training.program(), rounds)? {
-            let (ms, work) = kernels.entry(launch.kernel).or_default();
+            let Launches { count, ms, work } = kernels.entry(launch.kernel).or_default();
+            *count += 1;
             *ms += launch.ms.median;
             *work = Work { flops: work.flops + launch.work.flops, bytes: work.bytes + launch.work.bytes };
         }
@@ -186,8 +187,16 @@ struct MemoryTaken {
     least_moved: u64,
 }
 
-/// Milliseconds and work of each kernel in a step.
-type Kernels = BTreeMap<&'static str, (f64, Work)>;
+/// The launches of a kernel in a step: how many, and what they come to.
+#[derive(Default)]
+struct Launches {
+    count: usize,
+    ms: f64,
+    work: Work,
+}
+
+/// Those of each kernel.
+type Kernels = BTreeMap<&'static str, Launches>;
 
 /// Seconds of whole steps and what they are of a peer's, in turn.
 #[derive(Default)]
@@ -240,7 +249,11 @@ struct Measured {
 
 impl Measured {
     fn moved_bytes(&self) -> u64 {
-        self.kernels[FULL].values().map(|(_, work)| work.bytes).sum()
+        self.kernels[FULL].values().map(|launches| launches.work.bytes).sum()
+    }
+
+    fn launches(&self) -> usize {
+        self.kernels[FULL].values().map(|launches| launches.count).sum()
     }
 
     fn images_per_second(&self) -> f64 {
@@ -248,13 +261,14 @@ impl Measured {
     }
 
     fn json(&self) -> serde_json::Value {
-        let ms_of = |kernels: &Kernels| -> BTreeMap<_, _> { kernels.iter().map(|(k, (ms, _))| (*k, *ms)).collect() };
+        let ms_of = |kernels: &Kernels| -> BTreeMap<_, _> { kernels.iter().map(|(k, l)| (*k, l.ms)).collect() };
         let [full, drawn] = &self.kernels;
         let MemoryTaken { footprint, held, allocated, least_moved } = &self.memory;
         serde_json::json!({
             "full_ms": self.ms[FULL], "uniform_widths_ms": self.ms[DRAWN], "ratio": self.ratio,
             "kernels_ms": ms_of(full), "kernels_uniform_widths_ms": ms_of(drawn),
             "images_per_second": self.images_per_second(), "submit_ms": self.submit_ms,
+            "launches": self.launches(),
             "footprint": footprint, "predicted_bytes": footprint.bytes(), "held_bytes": held, "allocated_bytes": allocated,
             "moved_bytes": self.moved_bytes(), "least_bytes": least_moved,
         })
@@ -292,8 +306,9 @@ impl Measured {
                 mb(*least_moved)
             ),
             format!(
-                "encode + submit  {:8.2} ms, {:.1} % of a step",
+                "encode + submit  {:8.2} ms for {} launches, {:.1} % of a step",
                 self.submit_ms.median,
+                self.launches(),
                 self.submit_ms.median / full.median * 100.0
             ),
         ]
@@ -302,19 +317,18 @@ impl Measured {
     /// A line for each kernel, and one for what none of them explains.
     fn kernel_lines(&self) -> Vec<String> {
         let [full, drawn] = &self.kernels;
-        let of_kernel = |(kernel, (ms, work)): (&&str, &(f64, Work))| {
+        let of_kernel = |(kernel, Launches { count, ms, work }): (&&str, &Launches)| {
             format!(
-                "  {kernel:<28} {ms:7.2} ms  {:4.1} %  {:6.1} GFLOP/s  {:5.1} GB/s  uniform widths {:7.2} ms",
+                "  {kernel:<26} x{count:<4} {ms:7.2} ms  {:4.1} %  {:6.1} GFLOP/s  {:5.1} GB/s  uniform widths {:7.2} ms",
                 ms * 1e2 / self.ms[FULL].median,
                 work.flops as f64 / ms / 1e6,
                 work.bytes as f64 / ms / 1e6,
-                drawn[kernel].0,
+                drawn[kernel].ms,
             )
         };
-        let left =
-            [FULL, DRAWN].map(|way| self.ms[way].median - self.kernels[way].values().map(|(ms, _)| ms).sum::<f64>());
+        let left = [FULL, DRAWN].map(|way| self.ms[way].median - self.kernels[way].values().map(|l| l.ms).sum::<f64>());
         let unexplained =
-            format!("  {:<28} {:7.2} ms  {:>39} {:7.2} ms", "not explained", left[FULL], "uniform widths", left[DRAWN]);
+            format!("  {:<32} {:7.2} ms  {:>39} {:7.2} ms", "not explained", left[FULL], "uniform widths", left[DRAWN]);
         full.iter().map(of_kernel).chain([unexplained]).collect()
     }
 }

@@ -82,7 +82,7 @@ pub struct Folder {
     disk: Arc<dyn Disk>,
     patience: Patience,
     /// Held as long as the folder is.
-    _lock: File,
+    _lock: Lock,
     /// Bytes of whole lines of the logs that this process has appended to; what is behind them is no line.
     logs: Mutex<HashMap<String, u64>>,
 }
@@ -354,11 +354,22 @@ fn whole_lines(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1)]
 }
 
+/// The hold on a folder, which ends with it.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a program that is being started on another thread has a copy of it for a moment.
+        // Where this is refused, closing has to do.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Takes the folder for this process; the system gives it back when the process ends, however it does.
-fn lock(folder: &Path) -> Result<File, FolderError> {
+fn lock(folder: &Path) -> Result<Lock, FolderError> {
     let path = folder.join(LOCK);
     let io = |source| FolderError::Io { action: "write", path: path.clone(), source };
-    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(io)?;
+    let file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(io)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -369,7 +380,25 @@ fn lock(folder: &Path) -> Result<File, FolderError> {
         Err(TryLockError::Error(source)) => return Err(io(source)),
     }
     let host = gethostname::gethostname().to_string_lossy().into_owned();
-    file.set_len(0).map_err(io)?;
-    file.write_all(format!("process {} on {host}\n", std::process::id()).as_bytes()).map_err(io)?;
-    Ok(file)
+    let mut lock = Lock(file);
+    lock.0.set_len(0).map_err(io)?;
+    lock.0.write_all(format!("process {} on {host}\n", std::process::id()).as_bytes()).map_err(io)?;
+    Ok(lock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_of_its_file_does_not_keep_a_folder_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("state")).unwrap();
+        let held = lock(folder.path()).unwrap();
+        let copy = held.0.try_clone().unwrap();
+        assert!(matches!(lock(folder.path()), Err(FolderError::Locked { .. })), "it is held");
+        drop(held);
+        assert!(lock(folder.path()).is_ok(), "it was given back");
+        drop(copy);
+    }
 }

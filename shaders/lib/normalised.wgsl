@@ -1,5 +1,5 @@
 // What the backward passes of a normalisation need of one quad; the shader declares `moments`
-// (3, F: mean, variance, count) and `affine` (2, F: gamma, beta; or 1, F: a bias).
+// (3, F: mean, variance, count) and `affine` (2, F: gamma, beta).
 
 struct Normalised {
     mean: vec4f,
@@ -8,11 +8,7 @@ struct Normalised {
     shift: vec4f,
 }
 
-// The identity in the place of the normalisation where the layer has a bias only.
-fn normalised(normalise: bool, quad: u32, quads: u32, epsilon: f32) -> Normalised {
-    if !normalise {
-        return Normalised(vec4f(0.0), vec4f(1.0), vec4f(1.0), affine[quad]);
-    }
+fn normalised(quad: u32, quads: u32, epsilon: f32) -> Normalised {
     let inverse = inverseSqrt(moments[quads + quad] + epsilon);
     return Normalised(moments[quad], inverse, affine[quad], affine[quads + quad]);
 }

@@ -1,20 +1,17 @@
 // Normalisation, activation and shortcut in one pass:
 //
 //   y_j = act(gamma_j * (z_j - mean_j) / sqrt(var_j + eps) + beta_j)   for j < kept, merged with the
-//   shortcut's source; without NORMALISE, act(z_j + beta_j): a bias.
+//   shortcut's source.
 //
-// z (N, H, W, F), moments (G, MOMENTS, F) with mean and variance first, affine (2, F): gamma,
-// then beta (without NORMALISE (1, F): beta),
+// z (N, H, W, F), moments (G, MOMENTS, F) with mean and variance first, affine (2, F): gamma, then beta,
 // source (N, H, W, .), y (N, H, W, C). One invocation owns PIXELS pixels of one image in QUADS quads;
-// dropped quads are not computed and not written, unless FILL asks for zeros.
+// dropped quads are not computed and not written.
 
 override LANES: u32 = 8u;
 override PIXELS: u32 = 8u;
-override NORMALISE: u32 = 1u;
 override MOMENTS: u32 = 3u;
 override ACTIVATION: u32 = 0u;
 override SHORTCUT: u32 = 0u;
-override FILL: u32 = 0u;
 
 struct Params {
     group_images: u32,
@@ -54,7 +51,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let image = group.z;
     let kept = min(widths[params.kept_row + image], params.filters);
     let bypass = select(0u, widths[params.bypass_row + image], SHORTCUT != NO_SHORTCUT);
-    let written = select(quads(max(kept, bypass)), params.out_quads, FILL != 0u);
+    let written = quads(max(kept, bypass));
     let columns = columns_of(written);
     let own = stretch_of(group.x * LANES + lane.x, columns, PIXELS, params.pixels);
     if columns == 0u || own.first >= own.last {
@@ -69,14 +66,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var shift: Held;
     for (var k = 0u; k < QUADS; k++) {
         let quad = min(column + k * columns, params.filter_quads - 1u);
-        mean[k] = vec4f(0.0);
-        scale[k] = vec4f(1.0);
-        if NORMALISE != 0u {
-            let at = image / params.group_images * MOMENTS * params.filter_quads + quad;
-            mean[k] = moments[at];
-            scale[k] = affine[quad] * inverseSqrt(moments[at + params.filter_quads] + params.epsilon);
-        }
-        shift[k] = affine[select(quad, params.filter_quads + quad, NORMALISE != 0u)];
+        let at = image / params.group_images * MOMENTS * params.filter_quads + quad;
+        mean[k] = moments[at];
+        scale[k] = affine[quad] * inverseSqrt(moments[at + params.filter_quads] + params.epsilon);
+        shift[k] = affine[params.filter_quads + quad];
     }
     for (var step = 0u; step < own.last - own.first; step++) {
         let pixel = image * params.pixels + step;

@@ -1,12 +1,11 @@
 // Combines the parts of `norm/backward_reduce` in a fixed order into the gradients of gamma and beta:
 //
-//   gradient = sum of g * x^, sum of g;   without NORMALISE, sum of g: the bias's.
+//   gradient = sum of g * x^, sum of g.
 //
-// partial (N, chunks, 2, F), of which images that drop a quad wrote nothing, gradient (2, F) or (1, F). One
+// partial (N, chunks, 2, F), of which images that drop a quad wrote nothing, gradient (2, F). One
 // invocation owns a slice of the images of one quad of channels.
 
 override LANES: u32 = 8u;
-override NORMALISE: u32 = 1u;
 
 struct Params {
     images: u32,
@@ -38,16 +37,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         }
     }
     sum = over_slices(sum, lane.x);
-    if NORMALISE != 0u {
-        product = over_slices(product, lane.x);
-    }
+    product = over_slices(product, lane.x);
     if slice != 0u || quad >= params.quads {
         return;
     }
-    if NORMALISE != 0u {
-        gradient[quad] = product;
-        gradient[params.quads + quad] = sum;
-    } else {
-        gradient[quad] = sum;
-    }
+    gradient[quad] = product;
+    gradient[params.quads + quad] = sum;
 }

@@ -1,17 +1,14 @@
 // Gradient of a normalisation's input; with x^ = (z - mean) / deviation, g = dy * act'(gamma * x^ + beta)
 // and m the pixels of the images that keep the channel:
 //
-//   dz = gamma / deviation * (g - dbeta / m - x^ * dgamma / m);   without NORMALISE, dz = g.
+//   dz = gamma / deviation * (g - dbeta / m - x^ * dgamma / m).
 //
-// dy (N, H, W, C), z (N, H, W, F), moments (3, F), affine and gradient (2, F) or (1, F), dz (N, H, W, F).
-// One invocation owns PIXELS pixels of one image in QUADS quads; dropped quads are not written, unless
-// FILL asks for zeros.
+// dy (N, H, W, C), z (N, H, W, F), moments (3, F), affine and gradient (2, F), dz (N, H, W, F).
+// One invocation owns PIXELS pixels of one image in QUADS quads; dropped quads are not written.
 
 override LANES: u32 = 8u;
 override PIXELS: u32 = 8u;
-override NORMALISE: u32 = 1u;
 override ACTIVATION: u32 = 0u;
-override FILL: u32 = 0u;
 
 struct Params {
     pixels: u32,
@@ -46,7 +43,7 @@ fn look_ahead(lead: Stretch, pixel: u32, columns: u32) {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let image = group.z;
     let kept = min(widths[params.kept_row + image], params.filters);
-    let written = select(quads(kept), params.filter_quads, FILL != 0u);
+    let written = quads(kept);
     let columns = columns_of(written);
     let own = stretch_of(group.x * LANES + lane.x, columns, PIXELS, params.pixels);
     if columns == 0u || own.first >= own.last {
@@ -61,16 +58,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var sum: Held;
     for (var k = 0u; k < QUADS; k++) {
         let quad = min(column + k * columns, written - 1u);
-        n[k] = normalised(NORMALISE != 0u, quad, params.filter_quads, params.epsilon);
-        factor[k] = vec4f(1.0);
-        product[k] = vec4f(0.0);
-        sum[k] = vec4f(0.0);
-        if NORMALISE != 0u {
-            let count = max(moments[2u * params.filter_quads + quad], vec4f(1.0));
-            factor[k] = n[k].scale * n[k].inverse_deviation;
-            product[k] = gradient[quad] / count;
-            sum[k] = gradient[params.filter_quads + quad] / count;
-        }
+        n[k] = normalised(quad, params.filter_quads, params.epsilon);
+        let count = max(moments[2u * params.filter_quads + quad], vec4f(1.0));
+        factor[k] = n[k].scale * n[k].inverse_deviation;
+        product[k] = gradient[quad] / count;
+        sum[k] = gradient[params.filter_quads + quad] / count;
     }
     for (var step = 0u; step < own.last - own.first; step++) {
         let pixel = image * params.pixels + step;

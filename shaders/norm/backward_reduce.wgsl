@@ -3,12 +3,11 @@
 //
 //   partial = sum of g, sum of g * x^    over a chunk of the rows of one image.
 //
-// dy (N, H, W, C), z (N, H, W, F), moments (3, F), affine (2, F) or (1, F), partial (N, chunks, 2, F),
+// dy (N, H, W, C), z (N, H, W, F), moments (3, F), affine (2, F), partial (N, chunks, 2, F),
 // written for the image's kept quads only. One invocation owns QUADS kept quads in one
 // chunk.
 
 override LANES: u32 = 8u;
-override NORMALISE: u32 = 1u;
 override ACTIVATION: u32 = 0u;
 
 struct Params {
@@ -61,7 +60,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     var product: Held;
     for (var k = 0u; k < QUADS; k++) {
         quad[k] = min(column + k * columns, written - 1u);
-        n[k] = normalised(NORMALISE != 0u, quad[k], params.filter_quads, params.epsilon);
+        n[k] = normalised(quad[k], params.filter_quads, params.epsilon);
         sum[k] = vec4f(0.0);
         product[k] = vec4f(0.0);
     }

@@ -6,12 +6,13 @@
 
 pub mod agreement; // how far a result may lie from its reference
 pub mod operands; // operands full of traps
+pub mod bias; // bias and activation on maps of one pixel
 pub mod conv; // dense convolutions, linear layers
 pub mod convert; // f32 to the precision of maps
 pub mod depthwise; // one filter a channel
 pub mod excite; // channels times their gates
 pub mod loss; // cross-entropy, totals of an epoch
-pub mod norm; // batch normalisation or bias, activation, shortcut
+pub mod norm; // batch normalisation, activation, shortcut
 pub mod optimizer; // SGD and AdamW
 pub mod pool; // mean over the pixels
 pub mod probe; // kernels that only measure
@@ -85,6 +86,7 @@ pub fn checks(gpu: &Gpu) -> impl Iterator<Item = &'static Check> {
         convert::CHECKS,
         depthwise::CHECKS,
         norm::CHECKS,
+        bias::CHECKS,
         pool::CHECKS,
         excite::CHECKS,
         loss::CHECKS,

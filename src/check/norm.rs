@@ -1,4 +1,4 @@
-//! Normalisation or bias, activation, shortcut.
+//! Normalisation, activation, shortcut.
 
 use super::agreement::{Tolerance, check_map, compare, read};
 use super::operands::{Pattern, Rows, random, trap};
@@ -10,15 +10,6 @@ use crate::space::{Activation, Shortcut};
 
 /// A layer within which nothing is a multiple of anything.
 const SHAPE: Shape = Shape(6, 5, 7, 77, 1);
-
-/// As in training.
-const MODE: Mode = Mode {
-    normalise: true,
-    running: false,
-    activation: Activation::HardSwish,
-    shortcut: Shortcut::Bypass,
-    fill: false,
-};
 
 pub(super) static CHECKS: &[Check] = &[
     Check {
@@ -32,17 +23,17 @@ pub(super) static CHECKS: &[Check] = &[
     Check {
         kernels: &[&norm::APPLY],
         run: |setting| {
-            apply(setting, Case::new(SHAPE, Pattern::Different), MODE)?;
-            let mode = Mode { running: true, activation: Activation::Relu, shortcut: Shortcut::Residual, ..MODE };
+            let mode = Mode { running: false, activation: Activation::HardSwish, shortcut: Shortcut::Bypass };
+            apply(setting, Case::new(SHAPE, Pattern::Different), mode)?;
+            let mode = Mode { running: true, activation: Activation::Relu, shortcut: Shortcut::Residual };
             apply(setting, Case::new(SHAPE, Pattern::SomeNone), mode)
         },
     },
     Check {
         kernels: &[&norm::BACKWARD_REDUCE, &norm::BACKWARD_AFFINE, &norm::BACKWARD_APPLY],
         run: |setting| {
-            backward(setting, Case::new(SHAPE, Pattern::Different), MODE, false)?;
-            let bias = Mode { normalise: false, activation: Activation::HardSigmoid, fill: true, ..MODE };
-            backward(setting, Case::new(SHAPE, Pattern::SomeNone), bias, false)
+            backward(setting, Case::new(SHAPE, Pattern::Different), Activation::HardSwish)?;
+            backward(setting, Case::new(SHAPE, Pattern::SomeNone), Activation::Relu)
         },
     },
 ];
@@ -81,20 +72,18 @@ impl Case {
         [images, height, width, filters]
     }
 
-    fn norm(&self, normalise: bool, activation: Activation, fill: bool) -> norm::Norm {
+    fn norm(&self, activation: Activation) -> norm::Norm {
         norm::Norm {
             filters: self.shape.3 as u32,
             kept: self.kept_row,
-            normalise,
             activation,
-            fill,
             group_images: self.group_images() as u32,
         }
     }
 
-    fn reference(&self, normalise: bool, activation: Activation) -> reference::norm::Norm<'_> {
+    fn reference(&self, activation: Activation) -> reference::norm::Norm<'_> {
         let epsilon = f64::from(norm::EPSILON);
-        reference::norm::Norm { kept: &self.kept, normalise, activation, group_images: self.group_images(), epsilon }
+        reference::norm::Norm { kept: &self.kept, activation, group_images: self.group_images(), epsilon }
     }
 
     fn group_images(&self) -> usize {
@@ -103,7 +92,7 @@ impl Case {
 
     /// Means below 1 in either direction, variances from 0.5 to 1.5, and the true counts.
     fn moments(&self, rows: usize) -> Array {
-        let counts = reference::norm::statistics(self.reference(true, Activation::Identity), &Array::zeros(self.z()));
+        let counts = reference::norm::statistics(self.reference(Activation::Identity), &Array::zeros(self.z()));
         let mut moments = random(7, [self.shape.4, 1, rows, self.shape.3]);
         for i in 0..moments.values.len() {
             let at = moments.index(i);
@@ -116,9 +105,9 @@ impl Case {
         moments
     }
 
-    /// Gamma and beta, or a bias. Channels between -4 and 4 reach all pieces of all activations.
-    fn affine(&self, normalise: bool) -> Array {
-        let mut affine = random(8, [1, 1, if normalise { 2 } else { 1 }, self.shape.3]);
+    /// Gamma and beta. Channels between -4 and 4 reach all pieces of all activations.
+    fn affine(&self) -> Array {
+        let mut affine = random(8, [1, 1, 2, self.shape.3]);
         affine.values.iter_mut().for_each(|value| *value *= 4.0);
         affine
     }
@@ -135,9 +124,9 @@ pub fn statistics(setting: Setting, case: Case, z: &Array, rate: f64) -> Outcome
     let Setting { gpu, tuning, .. } = setting;
     let z = &setting.held(z.clone());
     let Shape(_, height, width, filters, groups) = case.shape;
-    let norm = case.norm(true, Activation::Identity, false);
+    let norm = case.norm(Activation::Identity);
     let running = random(2, [groups, 1, 2, filters]);
-    let want = reference::norm::statistics(case.reference(true, Activation::Identity), z);
+    let want = reference::norm::statistics(case.reference(Activation::Identity), z);
     let want_running = reference::norm::update(&running, &want, rate);
 
     let quads = filters.div_ceil(4);
@@ -167,36 +156,31 @@ pub fn statistics(setting: Setting, case: Case, z: &Array, rate: f64) -> Outcome
     compare(&got, &want_running.resized(2, quads * 4), tolerance).map_err(|fault| fault.of("running"))
 }
 
-/// How `apply` is called: statistics of the batch or running ones, or a bias alone.
+/// How `apply` is called.
 #[derive(Clone, Copy, Debug)]
 pub struct Mode {
-    /// Batch normalisation, or a bias alone.
-    pub normalise: bool,
-    /// Running statistics.
+    /// Running statistics, or those of the batch.
     pub running: bool,
     /// Activation.
     pub activation: Activation,
     /// Shortcut.
     pub shortcut: Shortcut,
-    /// Whether dropped channels are written as zeros.
-    pub fill: bool,
 }
 
 /// Normalisation, activation and shortcut.
 pub fn apply(setting: Setting, mut case: Case, mode: Mode) -> Outcome {
     let Setting { gpu, tuning, .. } = setting;
-    let Mode { normalise, activation, fill, .. } = mode;
     let [images, height, width, filters] = case.z();
     let z = setting.random(1, case.z());
     let moments = case.moments(if mode.running { 2 } else { 3 });
-    let affine = case.affine(normalise);
+    let affine = case.affine();
     let source = setting.random(3, [images, height, width, filters / 2 + 3]);
     let source_widths = Pattern::Different.widths(images, source.channels, 4);
     let has_shortcut = mode.shortcut != Shortcut::None;
     let bypass = if has_shortcut { bypass(&source_widths, filters) } else { vec![0; images] };
     let merge = reference::Merge { kind: mode.shortcut, source: &source, bypass: &bypass };
-    let reference = case.reference(normalise, activation);
-    let want = reference::norm::apply(reference, &z, &moments, &affine, has_shortcut.then_some(merge));
+    let want =
+        reference::norm::apply(case.reference(mode.activation), &z, &moments, &affine, has_shortcut.then_some(merge));
 
     let bypass_row = case.rows.add(&bypass);
     let y = setting.trap_map("y", case.z())?;
@@ -213,13 +197,13 @@ pub fn apply(setting: Setting, mut case: Case, mode: Mode) -> Outcome {
         merge: has_shortcut.then_some(Merge { kind: mode.shortcut, source: &source, bypass: bypass_row }),
         y: &y,
     };
-    norm::apply(&mut rec, &tuning, &case.norm(normalise, activation, fill), &case.rows.upload(gpu)?, io);
+    norm::apply(&mut rec, &tuning, &case.norm(mode.activation), &case.rows.upload(gpu)?, io);
     run(gpu, rec)?;
-    let written = if fill { vec![filters; images] } else { output(&case.kept, &bypass) };
-    check_map(gpu, &y, &written, &want, Tolerance::sum(4).scaled(MAGNITUDE))
+    check_map(gpu, &y, &output(&case.kept, &bypass), &want, Tolerance::sum(4).scaled(MAGNITUDE))
 }
 
-/// The bypass formula of NetAdaptV2 (section 2), bit for bit: one batch in which image t keeps t of `filters`.
+/// The bypass formula of NetAdaptV2 (section 2), bit for bit: one batch in which image t keeps t of `filters`, whose
+/// normalisation changes nothing.
 pub fn every_kept(setting: Setting, channels: usize, filters: usize) -> Outcome {
     let Setting { gpu, tuning, .. } = setting;
     let images = filters + 1;
@@ -236,19 +220,20 @@ pub fn every_kept(setting: Setting, channels: usize, filters: usize) -> Outcome 
     let norm = norm::Norm {
         filters: filters as u32,
         kept: rows.add(&kept),
-        normalise: false,
         activation: Activation::Relu,
-        fill: false,
         group_images: images as u32,
     };
     let bypass_row = rows.add(&bypass);
     let y = setting.trap_map("y", want.shape())?;
     let source = setting.map("source", &source, &vec![channels; images])?;
-    let affine = gpu.upload("affine", &vec![0.0; filters.next_multiple_of(4)])?;
+    // Mean 0 and variance 1; gamma 1 and beta 0.
+    let two_rows = |first: f32, second: f32| [first, second].map(|v| vec![v; filters.next_multiple_of(4)]).concat();
+    let running = gpu.upload("running", &two_rows(0.0, 1.0 - norm::EPSILON))?;
+    let affine = gpu.upload("affine", &two_rows(1.0, 0.0))?;
     let mut rec = Recording::new();
     let io = norm::Apply {
         z: &setting.map("z", &z, &kept)?,
-        statistics: norm::Source::Batch(&affine),
+        statistics: norm::Source::Running(&running),
         affine: &affine,
         merge: Some(Merge { kind: Shortcut::Bypass, source: &source, bypass: bypass_row }),
         y: &y,
@@ -262,23 +247,18 @@ pub fn every_kept(setting: Setting, channels: usize, filters: usize) -> Outcome 
     check_map(gpu, &y, &widths, &want, Tolerance::EXACT)
 }
 
-/// Gradients under statistics `moments`; `kinks` puts inner values exactly on the corners of activations.
-pub fn backward(setting: Setting, case: Case, mode: Mode, kinks: bool) -> Outcome {
+/// Gradients under the statistics of a batch.
+pub fn backward(setting: Setting, case: Case, activation: Activation) -> Outcome {
     let Setting { gpu, tuning, .. } = setting;
-    let Mode { normalise, activation, fill, .. } = mode;
     let [images, height, width, filters] = case.z();
-    let (mut z, mut affine) = (setting.random(1, case.z()), case.affine(normalise));
-    if kinks {
-        z.values.iter_mut().enumerate().for_each(|(i, value)| *value = [0.0, 3.0, -3.0, *value][i % 4]);
-        affine.values.fill(0.0);
-    }
+    let (z, affine) = (setting.random(1, case.z()), case.affine());
     let moments = case.moments(3);
     // The gradient of a layer's output has bypassed channels beside the filters'.
     let dy_widths = output(&case.kept, &Pattern::Different.widths(images, filters + 2, 4));
     let dy = setting.random(3, [images, height, width, filters + 2]);
-    let want = reference::norm::backward(case.reference(normalise, activation), &dy, &z, &moments, &affine);
+    let want = reference::norm::backward(case.reference(activation), &dy, &z, &moments, &affine);
 
-    let norm = case.norm(normalise, activation, fill);
+    let norm = case.norm(activation);
     let dz = setting.trap_map("dz", case.z())?;
     let gradient = trap(gpu, "gradient", norm.affine_quads() as usize)?;
     let z_map = setting.map("z", &z, &case.kept)?;
@@ -300,6 +280,5 @@ pub fn backward(setting: Setting, case: Case, mode: Mode, kinks: bool) -> Outcom
     let rows = want.affine.width;
     let got = read(gpu, &gradient, [1, 1, rows, filters.next_multiple_of(4)])?;
     compare(&got, &want.affine.resized(rows, got.channels), tolerance).map_err(|fault| fault.of("affine"))?;
-    let written = if fill { vec![filters; images] } else { case.kept };
-    check_map(gpu, &dz, &written, &want.z, Tolerance::sum(4).scaled(MAGNITUDE)).map_err(|fault| fault.of("dz"))
+    check_map(gpu, &dz, &case.kept, &want.z, Tolerance::sum(4).scaled(MAGNITUDE)).map_err(|fault| fault.of("dz"))
 }

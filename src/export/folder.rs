@@ -9,7 +9,6 @@ use super::onnx::{OnnxOptions, onnx_file};
 use super::{ExportError, Facts, Format, Options, pytorch};
 use crate::disk::{Disk, SystemDisk, folder_of};
 use crate::gpu::Gpu;
-use crate::graph::fuse;
 use crate::model::{
     Architecture, FoldedLayer, Model, Network, WeightType, read, to_folded_safetensors, to_safetensors,
 };
@@ -166,7 +165,7 @@ pub fn verify(folder: &Path) -> Result<Report, ExportError> {
 /// `model.safetensors` must be the folded weights of `train.safetensors`, bit for bit, or those rounded to f16.
 fn check_folded(network: &Network, bytes: &[u8]) -> Result<(), String> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
-    for layer in fuse(&network.graph).iter().filter_map(|f| FoldedLayer::of(&network.graph, &network.weights, f)) {
+    for layer in FoldedLayer::all(&network.graph, &network.weights) {
         let bias_shape = vec![layer.bias.len()];
         for (suffix, shape, values) in [("weight", &layer.shape, &layer.weight), ("bias", &bias_shape, &layer.bias)] {
             let name = format!("{}.{suffix}", layer.path);

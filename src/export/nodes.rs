@@ -6,7 +6,7 @@
 
 use super::onnx::{LOGITS, PIXELS};
 use super::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
-use crate::graph::{Fused, Graph, Op, ShortcutEdge, TensorId, fuse};
+use crate::graph::{Filters, Fused, FusedLayer, Graph, Op, ShortcutEdge, TensorId, fuse};
 use crate::model::{FoldedLayer, Network, WeightType};
 use crate::space::{Activation, Shortcut};
 use std::collections::HashMap;
@@ -41,36 +41,39 @@ impl Writer {
         self.values.insert(Graph::IMAGES, images);
     }
 
-    fn operation(&mut self, network: &Network, fused: &Fused<'_>) {
-        let graph = &network.graph;
-        let folded = FoldedLayer::of(graph, &network.weights, fused);
-        let (y, value) = match (fused.op, folded) {
-            (Op::Conv { conv, x, .. }, Some(layer)) => {
-                let value = self.convolution(&layer, *x, [conv.kernel, conv.stride, 1]);
-                self.epilogue(network, fused, &layer, value)
-            }
-            (Op::Depthwise { depthwise, x, .. }, Some(layer)) => {
-                let value = self.convolution(&layer, *x, [depthwise.kernel, depthwise.stride, depthwise.channels]);
-                self.epilogue(network, fused, &layer, value)
-            }
-            (Op::Linear { x, .. }, Some(layer)) => {
-                let value = match is_classifier(graph, fused) {
-                    true => self.classifier(&layer, *x),
-                    false => self.convolution(&layer, *x, [1, 1, 1]),
-                };
-                self.epilogue(network, fused, &layer, value)
-            }
-            (Op::Pool { x, y, .. }, _) => {
+    fn operation(&mut self, network: &Network, fused: &Fused) {
+        let name = |tensor: &TensorId| &network.graph.tensors[*tensor].name;
+        let (y, value) = match fused {
+            Fused::Layer(layer) => (layer.y, self.layer(network, layer)),
+            Fused::Alone(Op::Pool { x, y, .. }) => {
                 let x = self.values[x].clone();
-                (*y, self.node("GlobalAveragePool", &graph.tensors[*y].name, &[&x], Vec::new()))
+                (*y, self.node("GlobalAveragePool", name(y), &[&x], Vec::new()))
             }
-            (Op::Excite { x, gate, y, .. }, _) => {
+            Fused::Alone(Op::Excite { x, gate, y, .. }) => {
                 let (x, gate) = (self.values[x].clone(), self.values[gate].clone());
-                (*y, self.node("Mul", &graph.tensors[*y].name, &[&x, &gate], Vec::new()))
+                (*y, self.node("Mul", name(y), &[&x, &gate], Vec::new()))
             }
-            _ => unreachable!("what has weights is folded, and a normalisation belongs to what it follows"),
+            Fused::Alone(op) => unreachable!("{op:?} belongs to the layer before it"),
         };
         self.values.insert(y, value);
+    }
+
+    /// A layer with its activation and shortcut; the value that they make.
+    fn layer(&mut self, network: &Network, layer: &FusedLayer) -> String {
+        let folded = &FoldedLayer::of(&network.graph, &network.weights, layer);
+        let value = match layer.filters {
+            Filters::Conv(conv) => self.convolution(folded, layer.x, [conv.kernel, conv.stride, 1]),
+            Filters::Depthwise(depthwise) => {
+                self.convolution(folded, layer.x, [depthwise.kernel, depthwise.stride, depthwise.channels])
+            }
+            Filters::Linear(_) if layer.y == network.graph.logits => self.classifier(folded, layer.x),
+            Filters::Linear(_) => self.convolution(folded, layer.x, [1, 1, 1]),
+        };
+        let value = self.activation(&folded.path, layer.activation, value);
+        match &layer.shortcut {
+            Some(edge) => self.shortcut(network, edge, folded, value),
+            None => value,
+        }
     }
 
     /// A convolution with "same" padding; a linear layer of squeeze-and-excite is one of a single pixel.
@@ -99,25 +102,6 @@ impl Writer {
         node.output = vec![LOGITS.to_owned()];
         debug_assert_eq!(output, layer.path);
         LOGITS.to_owned()
-    }
-
-    /// Activation and shortcut after the filters in `value`; the tensor that they make.
-    fn epilogue(
-        &mut self,
-        network: &Network,
-        fused: &Fused<'_>,
-        layer: &FoldedLayer,
-        value: String,
-    ) -> (TensorId, String) {
-        let Some(Op::Norm { activation, shortcut, y, .. }) = fused.norm else {
-            unreachable!("a convolution is followed by its normalisation or bias")
-        };
-        let value = self.activation(&layer.path, *activation, value);
-        let value = match shortcut {
-            Some(edge) => self.shortcut(network, edge, layer, value),
-            None => value,
-        };
-        (*y, value)
     }
 
     fn activation(&mut self, path: &str, activation: Activation, x: String) -> String {
@@ -207,11 +191,6 @@ impl Writer {
         self.graph.initializer.push(TensorProto { dims, data_type, name: name.to_owned(), raw_data });
         name.to_owned()
     }
-}
-
-/// Whether a linear layer makes the logits; the others are squeeze-and-excite's.
-fn is_classifier(graph: &Graph, fused: &Fused<'_>) -> bool {
-    matches!(fused.norm, Some(Op::Norm { y, .. }) if *y == graph.logits)
 }
 
 fn int(name: &str, value: i64) -> AttributeProto {

@@ -1,13 +1,13 @@
 //! A network as it is deployed: normalisation folded, one launch an operation.
 
 use super::error::NetworkError;
-use super::fold::{Fused, fuse};
+use super::fold::{Filters, Fused, FusedLayer, fuse};
 use super::memory::{Footprint, Memory, MemoryPlan, read_rows};
-use super::record::{Recorder, Sums};
+use super::record::{Mode, Recorder, Sums};
 use super::slots::{Uses, Value};
-use super::{Graph, Op, Weights};
+use super::{Graph, Weights};
 use crate::gpu::{Buf, Gpu, GpuError, Precision, Program, Recording};
-use crate::kernels::{Map, Merge, Tuning, conv, depthwise, excite, pool};
+use crate::kernels::{Map, Tuning, conv, depthwise};
 
 /// A network as it is deployed: normalisation folded, one launch an operation.
 pub struct Deployed {
@@ -118,66 +118,50 @@ impl Deployed {
 
 impl Fused<'_> {
     fn access(&self) -> Uses {
-        let mut access = self.op.forward_access();
-        if let Some(Op::Norm { shortcut, y, .. }) = self.norm {
-            access.reads.extend(shortcut.map(|edge| Value::Of(edge.end)));
-            access.writes = vec![Value::Of(*y)];
+        match self {
+            Self::Layer(layer) => {
+                let source = layer.shortcut.map(|edge| edge.end);
+                let reads = std::iter::once(layer.x).chain(source).map(Value::Of).collect();
+                Uses { reads, writes: vec![Value::Of(layer.y)] }
+            }
+            Self::Alone(op) => op.forward_access(),
         }
-        access
     }
 
-    fn record(
-        &self,
-        gpu: &Gpu,
-        rec: &mut Recording,
-        recorder: &Recorder<'_>,
-        weights: &Weights,
-    ) -> Result<(), GpuError> {
-        let graph = recorder.graph;
-        let of = |tensor: usize| recorder.map(Value::Of(tensor));
-        let (tuning, widths) = (recorder.tuning, recorder.widths);
-        if let Some(Op::Norm { y, .. }) = self.norm {
-            rec.scope(&graph.tensors[*y].name);
+    fn record(&self, gpu: &Gpu, rec: &mut Recording, recorder: &Recorder, weights: &Weights) -> Result<(), GpuError> {
+        match self {
+            Self::Layer(layer) => layer.record(gpu, rec, recorder, weights),
+            Self::Alone(op) => {
+                recorder.forward(rec, op, Mode::Running);
+                Ok(())
+            }
         }
-        let folded = |weight: usize| -> Result<_, GpuError> {
-            let Some(Op::Norm { activation, shortcut, y, .. }) = self.norm else {
-                unreachable!("a convolution is followed by its normalisation or bias")
-            };
-            let folded = self.fold(graph, weights, weight);
-            let weight = gpu.upload("folded weights", &folded.weight)?;
-            let bias = gpu.upload("folded bias", &folded.bias)?;
-            Ok((weight, bias, *activation, *shortcut, of(*y)))
-        };
-        match self.op {
-            Op::Conv { conv, x, weight, .. } => {
-                let (weight, bias, activation, shortcut, y) = folded(*weight)?;
-                let merge = shortcut.map(|edge| Merge { kind: edge.kind, source: of(edge.end), bypass: edge.bypass });
-                let deployed = Some(conv::Deployed { bias: &bias, activation });
-                let io = conv::Forward { x: of(*x), weight: &weight, deployed, merge, y };
+    }
+}
+
+impl FusedLayer {
+    fn record(&self, gpu: &Gpu, rec: &mut Recording, recorder: &Recorder, weights: &Weights) -> Result<(), GpuError> {
+        let graph = recorder.graph;
+        let of = |tensor| recorder.map(Value::Of(tensor));
+        let (tuning, widths) = (recorder.tuning, recorder.widths);
+        rec.scope(&graph.tensors[self.y].name);
+        let folded = self.fold(graph, weights);
+        let weight = &gpu.upload("folded weights", &folded.weight)?;
+        let bias = &gpu.upload("folded bias", &folded.bias)?;
+        let deployed = Some(conv::Deployed { bias, activation: self.activation });
+        let (x, y) = (of(self.x), of(self.y));
+        match &self.filters {
+            Filters::Conv(conv) => {
+                let merge = self.shortcut.as_ref().map(|edge| recorder.merge(edge));
+                conv::forward(rec, tuning, conv, widths, conv::Forward { x, weight, deployed, merge, y });
+            }
+            Filters::Linear(conv) => {
+                let io = conv::Forward { x: &x.as_rows(), weight, deployed, merge: None, y: &y.as_rows() };
                 conv::forward(rec, tuning, conv, widths, io);
             }
-            Op::Linear { conv, x, weight, .. } => {
-                let (weight, bias, activation, _, y) = folded(*weight)?;
-                let deployed = Some(conv::Deployed { bias: &bias, activation });
-                let io =
-                    conv::Forward { x: &of(*x).as_rows(), weight: &weight, deployed, merge: None, y: &y.as_rows() };
-                conv::forward(rec, tuning, conv, widths, io);
+            Filters::Depthwise(depthwise) => {
+                depthwise::forward(rec, tuning, depthwise, widths, depthwise::Forward { x, weight, deployed, y });
             }
-            Op::Depthwise { depthwise, x, weight, .. } => {
-                let (weight, bias, activation, _, y) = folded(*weight)?;
-                let deployed = Some(conv::Deployed { bias: &bias, activation });
-                let io = depthwise::Forward { x: of(*x), weight: &weight, deployed, y };
-                depthwise::forward(rec, tuning, depthwise, widths, io);
-            }
-            Op::Pool { x, kept, y, .. } => {
-                rec.scope(&graph.tensors[*y].name);
-                pool::forward(rec, tuning, widths, *kept, of(*x), of(*y));
-            }
-            Op::Excite { x, gate, kept, y } => {
-                rec.scope(&graph.tensors[*y].name);
-                excite::forward(rec, tuning, widths, *kept, excite::Forward { x: of(*x), gate: of(*gate), y: of(*y) });
-            }
-            Op::Norm { .. } => unreachable!("a normalisation follows a convolution, which takes it along"),
         }
         Ok(())
     }

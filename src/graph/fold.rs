@@ -1,28 +1,85 @@
 //! A convolution and the normalisation after it as one: what deployed and exported networks are made of.
 
-use super::{Graph, Op, ParamId, Weights};
+use super::{Graph, Op, ParamId, ShortcutEdge, TensorId, Weights};
+use crate::kernels::conv::Conv;
+use crate::kernels::depthwise::Depthwise;
 use crate::kernels::norm::EPSILON;
 use crate::kernels::optimizer::BLOCK;
+use crate::space::Activation;
 
-/// An operation of a deployed network: a convolution takes the normalisation after it along.
+/// An operation of a deployed network.
 #[derive(Clone, Copy, Debug)]
-pub struct Fused<'a> {
-    /// Any operation but `Op::Norm`.
-    pub op: &'a Op,
-    /// The `Op::Norm` that follows a convolution or a linear layer.
-    pub norm: Option<&'a Op>,
+pub enum Fused<'a> {
+    /// A convolution or a linear layer, which takes along what follows it.
+    Layer(FusedLayer),
+    /// `Op::Pool` or `Op::Excite`.
+    Alone(&'a Op),
+}
+
+/// A convolution or a linear layer with the normalisation or bias, activation and shortcut after it.
+#[derive(Clone, Copy, Debug)]
+pub struct FusedLayer {
+    /// What it computes before them.
+    pub filters: Filters,
+    /// Input.
+    pub x: TensorId,
+    /// Its weights.
+    pub weight: ParamId,
+    /// Gamma and beta, or a bias.
+    pub affine: ParamId,
+    /// Index of the normalisation's statistics; `None` for a bias.
+    pub statistics: Option<usize>,
+    /// Activation.
+    pub activation: Activation,
+    /// The shortcut that ends here.
+    pub shortcut: Option<ShortcutEdge>,
+    /// Output.
+    pub y: TensorId,
+}
+
+/// The kinds of operations that have weights.
+#[derive(Clone, Copy, Debug)]
+pub enum Filters {
+    /// Dense convolution.
+    Conv(Conv),
+    /// Depthwise convolution.
+    Depthwise(Depthwise),
+    /// Fully connected layer.
+    Linear(Conv),
 }
 
 /// The operations of `graph` as they are deployed.
 pub fn fuse(graph: &Graph) -> Vec<Fused<'_>> {
-    let mut fused: Vec<Fused> = Vec::new();
-    for op in &graph.ops {
-        match (op, fused.last_mut()) {
-            (Op::Norm { .. }, Some(last)) => last.norm = Some(op),
-            _ => fused.push(Fused { op, norm: None }),
-        }
+    let mut ops = graph.ops.iter();
+    let mut fused = Vec::new();
+    while let Some(op) = ops.next() {
+        let (filters, x, weight) = match op {
+            Op::Conv { conv, x, weight, .. } => (Filters::Conv(*conv), *x, *weight),
+            Op::Depthwise { depthwise, x, weight, .. } => (Filters::Depthwise(*depthwise), *x, *weight),
+            Op::Linear { conv, x, weight, .. } => (Filters::Linear(*conv), *x, *weight),
+            Op::Norm { .. } | Op::Bias { .. } | Op::Pool { .. } | Op::Excite { .. } => {
+                fused.push(Fused::Alone(op));
+                continue;
+            }
+        };
+        let (affine, statistics, activation, shortcut, y) = match ops.next() {
+            Some(Op::Norm { affine, statistics, activation, shortcut, y, .. }) => {
+                (*affine, Some(*statistics), *activation, *shortcut, *y)
+            }
+            Some(Op::Bias { bias, activation, y, .. }) => (*bias, None, *activation, None, *y),
+            other => unreachable!("a convolution is followed by its normalisation or bias, not by {other:?}"),
+        };
+        fused.push(Fused::Layer(FusedLayer { filters, x, weight, affine, statistics, activation, shortcut, y }));
     }
     fused
+}
+
+/// The convolutions and linear layers of `graph` as they are deployed.
+pub fn fused_layers(graph: &Graph) -> impl Iterator<Item = FusedLayer> {
+    fuse(graph).into_iter().filter_map(|fused| match fused {
+        Fused::Layer(layer) => Some(layer),
+        Fused::Alone(_) => None,
+    })
 }
 
 /// Weights and bias of a convolution with the normalisation after it folded in.
@@ -34,25 +91,19 @@ pub struct Folded {
     pub bias: Vec<f32>,
 }
 
-impl Fused<'_> {
-    /// Folds the normalisation into `weight`, a parameter of this operation, in f64.
-    ///
-    /// # Panics
-    /// For an operation without a normalisation or bias: only convolutions and linear layers have one.
-    pub fn fold(&self, graph: &Graph, weights: &Weights, weight: ParamId) -> Folded {
-        let Some(Op::Norm { affine, statistics, .. }) = self.norm else {
-            unreachable!("a convolution is followed by its normalisation or bias")
-        };
-        let (weight, affine) = (&graph.params[weight], &graph.params[*affine]);
+impl FusedLayer {
+    /// Folds the normalisation into the weights, in f64.
+    pub fn fold(&self, graph: &Graph, weights: &Weights) -> Folded {
+        let (weight, affine) = (&graph.params[self.weight], &graph.params[self.affine]);
         let width = affine.row_quads() as usize * 4;
         let at = |row: u32, channel: u32| f64::from(weights.values[affine.index([0, 0, row, channel])]);
         let mut scale = vec![1.0; width];
         let mut bias = vec![0f32; width];
         for channel in 0..affine.channels {
             let c = channel as usize;
-            match statistics {
+            match self.statistics {
                 Some(index) => {
-                    let running = &weights.running[*index];
+                    let running = &weights.running[index];
                     let (mean, variance) = (f64::from(running[c]), f64::from(running[width + c]));
                     scale[c] = at(0, channel) / (variance + f64::from(EPSILON)).sqrt();
                     bias[c] = (at(1, channel) - mean * scale[c]) as f32;

@@ -43,9 +43,8 @@ struct Builder {
     graph: Graph,
 }
 
-/// A normalisation or bias to append after a convolution.
+/// A normalisation to append after a convolution.
 struct Affine {
-    normalise: bool,
     activation: Activation,
     kept: RowId,
     shortcut: Option<ShortcutEdge>,
@@ -119,13 +118,7 @@ impl Builder {
             z,
             shape.output_size,
             shape.output,
-            Affine {
-                normalise: true,
-                activation: Activation::Identity,
-                kept: row(Row::Kept),
-                shortcut,
-                channels: shape.kept,
-            },
+            Affine { activation: Activation::Identity, kept: row(Row::Kept), shortcut, channels: shape.kept },
         );
         if let (Some(edge), Op::Conv { source_of, .. }) = (shortcut, &mut self.graph.ops[first_op]) {
             *source_of = Some(ShortcutEdge { end: y, ..edge });
@@ -156,7 +149,7 @@ impl Builder {
         let z = self.conv(path, conv, size, x);
         let shortcut = shape.and_then(|shape| self.shortcut(shape, x));
         let width = shape.map_or(conv.filters, |shape| shape.output);
-        let affine = Affine { normalise: true, activation, kept: conv.kept, shortcut, channels: conv.filters };
+        let affine = Affine { activation, kept: conv.kept, shortcut, channels: conv.filters };
         let y = self.affine(path, z, size, width, affine);
         if let (Some(edge), Op::Conv { source_of, .. }) = (shortcut, &mut self.graph.ops[op]) {
             *source_of = Some(ShortcutEdge { end: y, ..edge });
@@ -195,13 +188,8 @@ impl Builder {
         });
         let z = self.tensor(path.to_owned(), shape.output_size, depthwise.channels);
         self.graph.ops.push(Op::Depthwise { depthwise, x, weight, z });
-        let affine = Affine {
-            normalise: true,
-            activation: shape.activation,
-            kept: depthwise.kept,
-            shortcut: None,
-            channels: depthwise.channels,
-        };
+        let affine =
+            Affine { activation: shape.activation, kept: depthwise.kept, shortcut: None, channels: depthwise.channels };
         self.affine(path, z, shape.output_size, depthwise.channels, affine)
     }
 
@@ -264,7 +252,7 @@ impl Builder {
         };
         let weight = self.param(Param {
             name: format!("{path}.weight"),
-            role: Role::Dense,
+            role: Role::Linear,
             kernel: 1,
             inputs: width,
             channels,
@@ -275,21 +263,33 @@ impl Builder {
         });
         let z = self.tensor(path.to_owned(), 1, channels);
         self.graph.ops.push(Op::Linear { conv, x, weight, z });
-        self.affine(path, z, 1, channels, Affine { normalise: false, activation, kept, shortcut: None, channels })
+        let name = format!("{path}.bias");
+        let bias = self.param(Param {
+            name: name.clone(),
+            role: Role::Bias,
+            kernel: 1,
+            inputs: 1,
+            channels,
+            first_block: 0,
+            active_inputs: Active::All,
+            active_channels: Active::Row(kept),
+            active_kernel: Active::All,
+        });
+        let y = self.tensor(name, 1, channels);
+        self.graph.ops.push(Op::Bias { z, bias, activation, kept, y });
+        y
     }
 
     fn affine(&mut self, path: &str, z: TensorId, size: u32, width: u32, affine: Affine) -> TensorId {
-        let Affine { normalise, activation, kept, shortcut, channels } = affine;
-        let name = if normalise { format!("{path}.norm") } else { format!("{path}.bias") };
-        let statistics = normalise.then(|| {
-            self.graph.statistics.push(Statistics { name: name.clone(), channels });
-            self.graph.statistics.len() - 1
-        });
+        let Affine { activation, kept, shortcut, channels } = affine;
+        let name = format!("{path}.norm");
+        let statistics = self.graph.statistics.len();
+        self.graph.statistics.push(Statistics { name: name.clone(), channels });
         let param = self.param(Param {
             name: name.clone(),
-            role: if normalise { Role::Affine } else { Role::Bias },
+            role: Role::Affine,
             kernel: 1,
-            inputs: if normalise { 2 } else { 1 },
+            inputs: 2,
             channels,
             first_block: 0,
             active_inputs: Active::All,

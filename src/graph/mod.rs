@@ -20,7 +20,7 @@ mod error; // what can go wrong between it and a device
 
 pub use deployed::Deployed;
 pub use error::NetworkError;
-pub use fold::{Folded, Fused, fuse};
+pub use fold::{Filters, Folded, Fused, FusedLayer, fuse, fused_layers};
 pub use lower::lower;
 pub use memory::{Fits, Footprint};
 pub use params::{Active, Param, Role, Weights, initial_weights};
@@ -102,14 +102,14 @@ pub enum Op {
         /// Output.
         z: TensorId,
     },
-    /// Batch normalisation or bias, activation, shortcut.
+    /// Batch normalisation, activation, shortcut.
     Norm {
         /// Input.
         z: TensorId,
-        /// Gamma and beta, or a bias.
+        /// Gamma and beta.
         affine: ParamId,
-        /// Index of its statistics; `None` for a bias.
-        statistics: Option<usize>,
+        /// Index of its statistics.
+        statistics: usize,
         /// Activation.
         activation: Activation,
         /// Row of the kept filters.
@@ -117,6 +117,19 @@ pub enum Op {
         /// The shortcut that ends here.
         shortcut: Option<ShortcutEdge>,
         /// Output.
+        y: TensorId,
+    },
+    /// Bias and activation, on maps of one pixel.
+    Bias {
+        /// Input.
+        z: TensorId,
+        /// The bias.
+        bias: ParamId,
+        /// Activation.
+        activation: Activation,
+        /// Row of the kept filters.
+        kept: RowId,
+        /// Output, with zeros in dropped channels.
         y: TensorId,
     },
     /// Mean over the pixels.
@@ -177,7 +190,7 @@ impl Graph {
     /// always of f32.
     pub(crate) fn precision_of(&self, tensor: TensorId, maps: Precision) -> Precision {
         let is_vector = self.ops.iter().any(|op| match op {
-            Op::Pool { y, .. } | Op::Norm { statistics: None, y, .. } => *y == tensor,
+            Op::Pool { y, .. } | Op::Bias { y, .. } => *y == tensor,
             Op::Linear { z, .. } => *z == tensor,
             _ => false,
         });

@@ -11,8 +11,10 @@ use sha2::{Digest as _, Sha256};
 /// What a parameter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Weights of a dense convolution or a linear layer (K, K, I, O).
+    /// Weights of a dense convolution (K, K, I, O).
     Dense,
+    /// Weights of a linear layer (1, 1, I, O).
+    Linear,
     /// Weights of a depthwise convolution (K, K, C).
     Depthwise,
     /// Gamma and beta (2, C).
@@ -61,7 +63,7 @@ impl Param {
 
     /// Rows of `I` that are stored.
     pub fn rows(&self) -> u32 {
-        if self.role == Role::Dense { self.inputs.div_ceil(4) * 4 } else { self.inputs }
+        if matches!(self.role, Role::Dense | Role::Linear) { self.inputs.div_ceil(4) * 4 } else { self.inputs }
     }
 
     /// Quads of the tensor.
@@ -102,7 +104,7 @@ impl Param {
             active_rows: active(self.active_inputs, self.inputs),
             active_channels: active(self.active_channels, self.channels),
             active_kernel: active(self.active_kernel, self.kernel),
-            decays: u32::from(matches!(self.role, Role::Dense | Role::Depthwise)),
+            decays: u32::from(matches!(self.role, Role::Dense | Role::Linear | Role::Depthwise)),
         }
     }
 }
@@ -125,7 +127,7 @@ pub fn initial_weights(graph: &Graph, seed: u64) -> Weights {
         let gain = if param.name.starts_with("classifier") { 1.0 } else { 2.0 };
         for position in param.positions() {
             values[param.index(position)] = match param.role {
-                Role::Dense | Role::Depthwise => (normal(&mut rng) * (gain / fan_in).sqrt()) as f32,
+                Role::Dense | Role::Linear | Role::Depthwise => (normal(&mut rng) * (gain / fan_in).sqrt()) as f32,
                 Role::Affine if position[2] == 0 => 1.0,
                 Role::Affine | Role::Bias => 0.0,
             };

@@ -33,7 +33,7 @@ impl InParts {
             Op::Depthwise { depthwise, weight, z, .. } => {
                 (*weight, depthwise::weight_parts(tuning, depthwise, pixels(z)), depthwise.weight_quads())
             }
-            Op::Norm { .. } | Op::Pool { .. } | Op::Excite { .. } => return None,
+            Op::Norm { .. } | Op::Bias { .. } | Op::Pool { .. } | Op::Excite { .. } => return None,
         };
         (parts > 1).then_some(Self { parts, quads, to: graph.params[weight].first_block * BLOCK })
     }

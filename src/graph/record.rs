@@ -4,10 +4,12 @@ use super::parts::{InParts, Waiting};
 use super::slots::{Uses, Value};
 use super::{Graph, Op, ParamId, ShortcutEdge, TensorId, statistics_bytes};
 use crate::gpu::{Buf, Recording};
+use crate::kernels::bias::{self, Bias};
 use crate::kernels::conv::{self, BackwardMerge, Conv};
 use crate::kernels::norm::{self, Norm, Source};
 use crate::kernels::optimizer::BLOCK;
-use crate::kernels::{Map, Merge, Tuning, Widths, depthwise, excite, pool, reduce};
+use crate::kernels::{Map, Merge, RowId, Tuning, Widths, depthwise, excite, pool, reduce};
+use crate::space::Activation;
 use std::collections::HashMap;
 
 /// Which statistics a batch normalisation uses on the way forward.
@@ -57,7 +59,7 @@ impl Op {
                 Uses { reads: of(&[*x]), writes: of(&[*z]) }
             }
             Self::Norm { z, shortcut: Some(edge), y, .. } => Uses { reads: of(&[*z, edge.end]), writes: of(&[*y]) },
-            Self::Norm { z, y, .. } => Uses { reads: of(&[*z]), writes: of(&[*y]) },
+            Self::Norm { z, y, .. } | Self::Bias { z, y, .. } => Uses { reads: of(&[*z]), writes: of(&[*y]) },
             Self::Pool { x, y, .. } => Uses { reads: of(&[*x]), writes: of(&[*y]) },
             Self::Excite { x, gate, y, .. } => Uses { reads: of(&[*x, *gate]), writes: of(&[*y]) },
         }
@@ -76,7 +78,9 @@ impl Op {
             Self::Depthwise { x, z, .. } | Self::Linear { x, z, .. } => {
                 Uses { reads: vec![Of(*x), Gradient(*z)], writes: vec![Gradient(*x)] }
             }
-            Self::Norm { z, y, .. } => Uses { reads: vec![Of(*z), Gradient(*y)], writes: vec![Gradient(*z)] },
+            Self::Norm { z, y, .. } | Self::Bias { z, y, .. } => {
+                Uses { reads: vec![Of(*z), Gradient(*y)], writes: vec![Gradient(*z)] }
+            }
             Self::Pool { x, y, excite, .. } => {
                 let mut reads = vec![Gradient(*y)];
                 if let Some(Self::Excite { gate, y: excited, .. }) = excite.map(|op| &graph.ops[op]) {
@@ -111,22 +115,12 @@ impl Recorder<'_> {
         buf.range(offset, statistics_bytes(statistics.channels, rows * groups), &statistics.name)
     }
 
-    fn norm(&self, op: &Op) -> Norm {
-        let Op::Norm { z, activation, kept, statistics, .. } = op else {
-            unreachable!("only normalisations are asked for theirs")
-        };
-        let tensor = &self.graph.tensors[*z];
-        Norm {
-            filters: tensor.channels,
-            kept: *kept,
-            normalise: statistics.is_some(),
-            activation: *activation,
-            fill: statistics.is_none(),
-            group_images: self.group_images,
-        }
+    fn norm(&self, z: TensorId, kept: RowId, activation: Activation) -> Norm {
+        let filters = self.graph.tensors[z].channels;
+        Norm { filters, kept, activation, group_images: self.group_images }
     }
 
-    fn merge(&self, edge: &ShortcutEdge) -> Merge<'_> {
+    pub(super) fn merge(&self, edge: &ShortcutEdge) -> Merge<'_> {
         Merge { kind: edge.kind, source: self.map(Value::Of(edge.end)), bypass: edge.bypass }
     }
 
@@ -151,28 +145,31 @@ impl Recorder<'_> {
                 let io = depthwise::Forward { x: of(x), weight, deployed: None, y: of(z) };
                 depthwise::forward(rec, self.tuning, depthwise, self.widths, io);
             }
-            Op::Norm { z, affine, statistics, shortcut, y, .. } => {
-                let norm = self.norm(op);
-                let moments = statistics.map(|s| self.statistics(self.moments, s, 3));
-                let running = statistics.map(|s| self.statistics(self.running, s, 2));
-                if let (Mode::Batch, Some(moments), Some(running)) = (mode, &moments, &running) {
+            Op::Norm { z, affine, statistics, activation, kept, shortcut, y } => {
+                let norm = self.norm(*z, *kept, *activation);
+                let moments = &self.statistics(self.moments, *statistics, 3);
+                let running = &self.statistics(self.running, *statistics, 2);
+                if mode == Mode::Batch {
                     let io =
                         norm::Statistics { z: of(z), control: self.control, partial: self.scratch, moments, running };
                     norm::statistics(rec, self.tuning, &norm, self.widths, io);
                 }
-                let statistics = match (mode, &moments, &running) {
-                    (Mode::Batch | Mode::Frozen, Some(moments), _) => Source::Batch(moments),
-                    (Mode::Running, _, Some(running)) => Source::Running(running),
-                    _ => Source::Batch(self.moments),
-                };
                 let io = norm::Apply {
                     z: of(z),
-                    statistics,
+                    statistics: match mode {
+                        Mode::Batch | Mode::Frozen => Source::Batch(moments),
+                        Mode::Running => Source::Running(running),
+                    },
                     affine: &self.param(self.params, *affine),
                     merge: shortcut.as_ref().map(|edge| self.merge(edge)),
                     y: of(y),
                 };
                 norm::apply(rec, self.tuning, &norm, self.widths, io);
+            }
+            Op::Bias { z, bias, activation, kept, y } => {
+                let kernel = Bias { kept: *kept, activation: *activation };
+                let io = bias::Forward { z: of(z), bias: &self.param(self.params, *bias), y: of(y) };
+                bias::forward(rec, self.tuning, &kernel, self.widths, io);
             }
             Op::Pool { x, kept, y, .. } => pool::forward(rec, self.tuning, self.widths, *kept, of(x), of(y)),
             Op::Excite { x, gate, kept, y } => {
@@ -214,18 +211,28 @@ impl Recorder<'_> {
                 let io = depthwise::BackwardData { dz: gradient(z), weight, dx: gradient(x) };
                 depthwise::backward_data(rec, self.tuning, depthwise, self.widths, io);
             }
-            Op::Norm { z, affine, statistics, y, .. } => {
-                let moments = statistics.map(|s| self.statistics(self.moments, s, 3));
+            Op::Norm { z, affine, statistics, activation, kept, y, .. } => {
                 let io = norm::Backward {
                     dy: gradient(y),
                     z: of(z),
-                    moments: moments.as_ref().unwrap_or(self.moments),
+                    moments: &self.statistics(self.moments, *statistics, 3),
                     affine: &self.param(self.params, *affine),
                     partial: self.scratch,
                     gradient: &self.param(update.gradients, *affine),
                     dz: gradient(z),
                 };
-                norm::backward(rec, self.tuning, &self.norm(op), self.widths, io);
+                norm::backward(rec, self.tuning, &self.norm(*z, *kept, *activation), self.widths, io);
+            }
+            Op::Bias { z, bias, activation, kept, y } => {
+                let kernel = Bias { kept: *kept, activation: *activation };
+                let io = bias::Backward {
+                    dy: gradient(y),
+                    z: of(z),
+                    bias: &self.param(self.params, *bias),
+                    dz: gradient(z),
+                    gradient: &self.param(update.gradients, *bias),
+                };
+                bias::backward(rec, self.tuning, &kernel, self.widths, io);
             }
             Op::Pool { x, kept, y, excite } => match excite.map(|op| &self.graph.ops[op]) {
                 Some(Op::Excite { gate, y: excited, .. }) => {
@@ -282,7 +289,7 @@ impl Recorder<'_> {
     fn name(&self, op: &Op) -> String {
         let tensor = match op {
             Op::Conv { z, .. } | Op::Depthwise { z, .. } | Op::Linear { z, .. } => z,
-            Op::Norm { y, .. } | Op::Pool { y, .. } | Op::Excite { y, .. } => y,
+            Op::Norm { y, .. } | Op::Bias { y, .. } | Op::Pool { y, .. } | Op::Excite { y, .. } => y,
         };
         self.graph.tensors[*tensor].name.clone()
     }

@@ -32,7 +32,7 @@ impl Graph {
                     forward + map(x) + 2 * map(z) + gradient_of_input
                 }
                 Op::Norm { shortcut: Some(edge), .. } if edge.kind == Shortcut::Residual => 2 * map(&edge.end),
-                Op::Norm { .. } | Op::Pool { .. } | Op::Excite { .. } => 0,
+                Op::Norm { .. } | Op::Bias { .. } | Op::Pool { .. } | Op::Excite { .. } => 0,
             })
             .sum();
         maps + parameter_bytes(self) * u64::from(2 + 2 + 2 + 2 * moments)

@@ -4,12 +4,13 @@
 //! launch to a recording and does nothing else; shapes and widths are data in `Params`, tile sizes
 //! are overrides taken from a `Tuning`.
 
+pub mod bias; // bias and activation on maps of one pixel
 pub mod conv; // dense convolutions, linear layers as 1x1 ones
 pub mod convert; // f32 to the precision of maps
 pub mod depthwise; // one filter a channel
 pub mod excite; // channels times their gates
 pub mod loss; // cross-entropy, totals of an epoch
-pub mod norm; // batch normalisation or bias, activation, shortcut
+pub mod norm; // batch normalisation, activation, shortcut
 pub mod optimizer; // SGD and AdamW over all parameters
 pub mod pool; // mean over the pixels
 pub mod probe; // what a device can do at most
@@ -53,6 +54,8 @@ pub static ALL: &[&Kernel] = &[
     &norm::BACKWARD_REDUCE,
     &norm::BACKWARD_AFFINE,
     &norm::BACKWARD_APPLY,
+    &bias::FORWARD,
+    &bias::BACKWARD,
     &pool::FORWARD,
     &pool::BACKWARD,
     &excite::FORWARD,

@@ -1,4 +1,4 @@
-//! Batch normalisation or a bias, then activation and shortcut.
+//! Batch normalisation, then activation and shortcut.
 
 use super::{Elementwise, Map, Merge, RowId, Tuning, Widths, activation_code, columns, kernel};
 use crate::gpu::{Buf, Kernel, Launch, Recording, Work};
@@ -30,12 +30,8 @@ pub struct Norm {
     pub filters: u32,
     /// Row of the kept filters.
     pub kept: RowId,
-    /// Batch normalisation, or a bias alone.
-    pub normalise: bool,
     /// Activation.
     pub activation: Activation,
-    /// Whether dropped channels are written as zeros; the maps that linear layers read need it.
-    pub fill: bool,
     /// Images that share statistics.
     pub group_images: u32,
 }
@@ -45,9 +41,9 @@ impl Norm {
         self.filters.div_ceil(4)
     }
 
-    /// Quads of `affine`: gamma and beta (2, F), or a bias (1, F).
+    /// Quads of `affine`: gamma and beta (2, F).
     pub fn affine_quads(&self) -> u32 {
-        self.quads() * if self.normalise { 2 } else { 1 }
+        self.quads() * 2
     }
 }
 
@@ -175,9 +171,9 @@ pub enum Source<'a> {
 pub struct Apply<'a> {
     /// What is normalised.
     pub z: &'a Map,
-    /// Statistics; any buffer where there is a bias alone.
+    /// Statistics.
     pub statistics: Source<'a>,
-    /// Gamma and beta (2, F), or a bias (1, F).
+    /// Gamma and beta (2, F).
     pub affine: &'a Buf,
     /// Shortcut.
     pub merge: Option<Merge<'a>>,
@@ -218,13 +214,7 @@ pub fn apply(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widths,
         Source::Running(buf) => (buf, 2),
     };
     let spread = Elementwise::of(tuning, io.y);
-    let own = [
-        ("NORMALISE", u32::from(norm.normalise)),
-        ("MOMENTS", rows),
-        ("ACTIVATION", activation_code(norm.activation)),
-        ("SHORTCUT", Merge::code(merge)),
-        ("FILL", u32::from(norm.fill)),
-    ];
+    let own = [("MOMENTS", rows), ("ACTIVATION", activation_code(norm.activation)), ("SHORTCUT", Merge::code(merge))];
     rec.push(Launch {
         kernel: &APPLY,
         overrides: spread.overrides(tuning).into_iter().chain(own).collect(),
@@ -252,9 +242,9 @@ pub struct Backward<'a> {
     pub dy: &'a Map,
     /// What was normalised.
     pub z: &'a Map,
-    /// Statistics of the batch (1, 3, F); any buffer where there is a bias alone.
+    /// Statistics of the batch (1, 3, F).
     pub moments: &'a Buf,
-    /// Gamma and beta (2, F), or a bias (1, F).
+    /// Gamma and beta (2, F).
     pub affine: &'a Buf,
     /// Room for `backward_quads` quads.
     pub partial: &'a Buf,
@@ -305,9 +295,9 @@ pub fn backward_quads(tuning: &Tuning, shape: [u32; 4]) -> u32 {
 
 /// Appends the gradients of `affine` and of `z`, in three launches.
 pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widths, io: Backward) {
-    assert!(!norm.normalise || norm.group_images == io.z.images, "a training batch is one group");
+    assert!(norm.group_images == io.z.images, "a training batch is one group");
     let (quads, chunks) = (norm.quads(), chunks(tuning, io.z.images, io.z.shape()));
-    let (normalise, activation) = (u32::from(norm.normalise), activation_code(norm.activation));
+    let activation = activation_code(norm.activation);
     let kept_row = widths.at(norm.kept);
     let reduce = BackwardReduceParams {
         height: io.z.height,
@@ -325,7 +315,6 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widt
             ("LANES", tuning.lanes),
             ("QUADS", tuning.held_quads(io.z.quads())),
             tuning.ahead(),
-            ("NORMALISE", normalise),
             ("ACTIVATION", activation),
         ],
         params: bytes_of(&reduce).to_vec(),
@@ -344,7 +333,7 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widt
     let (lanes, slices) = tuning.sharing(io.z.images, 1);
     rec.push(Launch {
         kernel: &BACKWARD_AFFINE,
-        overrides: vec![("LANES", lanes), ("SLICES", slices), ("NORMALISE", normalise)],
+        overrides: vec![("LANES", lanes), ("SLICES", slices)],
         params: bytes_of(&affine).to_vec(),
         bindings: vec![
             ("widths", widths.buf.clone()),
@@ -363,7 +352,7 @@ pub fn backward(rec: &mut Recording, tuning: &Tuning, norm: &Norm, widths: &Widt
         epsilon: EPSILON,
     };
     let spread = Elementwise::of(tuning, io.dz);
-    let own = [("NORMALISE", normalise), ("ACTIVATION", activation), ("FILL", u32::from(norm.fill))];
+    let own = [("ACTIVATION", activation)];
     rec.push(Launch {
         kernel: &BACKWARD_APPLY,
         overrides: spread.overrides(tuning).into_iter().chain(own).collect(),

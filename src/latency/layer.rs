@@ -1,6 +1,7 @@
 //! Every kernel over shapes of real networks: what is measured when kernels are.
 
 use crate::gpu::{Buf, Gpu, GpuError, Precision, Recording};
+use crate::kernels::bias::{self, Bias};
 use crate::kernels::conv::{self, Conv};
 use crate::kernels::depthwise::{self, Depthwise};
 use crate::kernels::loss::{self, CrossEntropy};
@@ -17,7 +18,7 @@ use rand::{Rng, RngExt};
 pub enum Layer {
     /// Dense convolution, forward and backward.
     Conv { kernel: u32, stride: u32, size: u32, channels: u32, filters: u32 },
-    /// Fully connected layer, forward and backward.
+    /// Fully connected layer, its bias and activation, forward and backward.
     Linear { channels: u32, filters: u32 },
     /// Depthwise convolution, forward and backward.
     Depthwise { kernel: u32, stride: u32, size: u32, channels: u32 },
@@ -253,7 +254,16 @@ impl LayerRecorder<'_> {
                 let conv = Conv { kernel: 1, stride: 1, channels, filters, input: all, kept: all, kernel_row: all };
                 let [x, dx] = [self.map("x", 1, channels)?.as_rows(), self.map("dx", 1, channels)?.as_rows()];
                 let [y, dz] = [self.map("y", 1, filters)?.as_rows(), self.map("dz", 1, filters)?.as_rows()];
-                self.dense(&conv, [&x, &dx], [&y, &dz])
+                self.dense(&conv, [&x, &dx], [&y, &dz])?;
+                let [z, y, dz] = [self.map("z", 1, filters)?, self.map("y", 1, filters)?, self.map("dz", 1, filters)?];
+                let bias = &self.filled("bias", filters.div_ceil(4))?;
+                let gradient = &self.room(filters.div_ceil(4))?;
+                let kernel = Bias { kept: RowId::UNLIMITED, activation: Activation::HardSigmoid };
+                let (rec, tuning, widths) = (&mut self.rec, self.tuning, &self.widths);
+                bias::forward(rec, tuning, &kernel, widths, bias::Forward { z: &z, bias, y: &y });
+                let io = bias::Backward { dy: &y, z: &z, bias, dz: &dz, gradient };
+                bias::backward(rec, tuning, &kernel, widths, io);
+                Ok(())
             }
             Layer::Depthwise { kernel, stride, size, channels } => {
                 let depthwise = Depthwise { kernel, stride, channels, kept: KEPT, kernel_row: SIDE };
@@ -370,9 +380,7 @@ impl LayerRecorder<'_> {
         let norm = Norm {
             filters: channels,
             kept: KEPT,
-            normalise: true,
             activation: if residual { Activation::Identity } else { Activation::HardSwish },
-            fill: false,
             group_images: self.images,
         };
         let (rec, tuning, widths) = (&mut self.rec, self.tuning, &self.widths);

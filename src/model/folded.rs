@@ -1,7 +1,7 @@
 //! Weights as a deployed network has them: normalisation folded, PyTorch's layouts.
 
 use super::weights::{WeightsError, layout, metadata};
-use crate::graph::{Fused, Graph, Op, Weights, fuse};
+use crate::graph::{FusedLayer, Graph, Weights, fused_layers};
 use crate::kernels::norm::EPSILON;
 use crate::kernels::optimizer::BLOCK;
 use half::f16;
@@ -21,22 +21,24 @@ pub struct FoldedLayer {
 }
 
 impl FoldedLayer {
-    /// The layer of one operation; `None` where it has no weights.
-    pub fn of(graph: &Graph, weights: &Weights, fused: &Fused<'_>) -> Option<Self> {
-        let (Op::Conv { weight, .. } | Op::Depthwise { weight, .. } | Op::Linear { weight, .. }) = fused.op else {
-            return None;
-        };
-        let param = &graph.params[*weight];
+    /// A layer of `graph` with these weights.
+    pub fn of(graph: &Graph, weights: &Weights, layer: &FusedLayer) -> Self {
+        let param = &graph.params[layer.weight];
         let (shape, positions) = layout(param);
-        let mut folded = fused.fold(graph, weights, *weight);
+        let mut folded = layer.fold(graph, weights);
         folded.bias.truncate(param.channels as usize);
         let first = (param.first_block * BLOCK * 4) as usize;
-        Some(Self {
+        Self {
             path: param.name.trim_end_matches(".weight").to_owned(),
             shape,
             weight: positions.into_iter().map(|position| folded.weight[param.index(position) - first]).collect(),
             bias: folded.bias,
-        })
+        }
+    }
+
+    /// The layers of `graph` with these weights, in the order of the data.
+    pub fn all(graph: &Graph, weights: &Weights) -> Vec<Self> {
+        fused_layers(graph).map(|layer| Self::of(graph, weights, &layer)).collect()
     }
 }
 
@@ -70,32 +72,26 @@ impl WeightType {
 /// Weights that fold to what a file of f16 holds: what such a file costs can be measured with them.
 pub fn rounded(graph: &Graph, weights: &Weights) -> Weights {
     let mut rounded = weights.clone();
-    for fused in fuse(graph) {
-        let (Op::Conv { weight, .. } | Op::Depthwise { weight, .. } | Op::Linear { weight, .. }) = fused.op else {
-            continue;
-        };
-        let Some(Op::Norm { affine, statistics, .. }) = fused.norm else {
-            unreachable!("a convolution is followed by its normalisation or bias")
-        };
-        let folded = fused.fold(graph, weights, *weight);
-        let first = (graph.params[*weight].first_block * BLOCK * 4) as usize;
+    for layer in fused_layers(graph) {
+        let folded = layer.fold(graph, weights);
+        let first = (graph.params[layer.weight].first_block * BLOCK * 4) as usize;
         for (at, value) in folded.weight.iter().enumerate() {
             rounded.values[first + at] = f16::from_f32(*value).to_f32();
         }
-        let affine = &graph.params[*affine];
+        let affine = &graph.params[layer.affine];
         for channel in 0..affine.channels {
             let mut set = |row: u32, value: f32| rounded.values[affine.index([0, 0, row, channel])] = value;
             let bias = folded.bias[channel as usize];
-            if statistics.is_some() {
+            if layer.statistics.is_some() {
                 set(0, 1.0);
                 set(1, bias);
             } else {
                 set(0, bias);
             }
         }
-        if let Some(index) = statistics {
+        if let Some(index) = layer.statistics {
             // A normalisation that changes nothing.
-            let (mean, variance) = rounded.running[*index].split_at_mut(affine.row_quads() as usize * 4);
+            let (mean, variance) = rounded.running[index].split_at_mut(affine.row_quads() as usize * 4);
             mean.fill(0.0);
             variance.fill(1.0 - EPSILON);
         }
@@ -109,7 +105,7 @@ pub fn to_folded_safetensors(
     weights: &Weights,
     weight_type: WeightType,
 ) -> Result<Vec<u8>, WeightsError> {
-    let layers: Vec<_> = fuse(graph).iter().filter_map(|fused| FoldedLayer::of(graph, weights, fused)).collect();
+    let layers = FoldedLayer::all(graph, weights);
     let values: Vec<_> = layers.iter().map(|layer| weight_type.bytes(&layer.weight)).collect();
     let mut views = Vec::with_capacity(layers.len() * 2);
     for (layer, values) in layers.iter().zip(&values) {
@@ -135,9 +131,7 @@ mod tests {
             running.iter_mut().enumerate().for_each(|(i, v)| *v += 0.01 * (i % 17) as f32);
         }
         let half = rounded(&graph, &weights);
-        for fused in fuse(&graph) {
-            let layers = [&weights, &half].map(|weights| FoldedLayer::of(&graph, weights, &fused));
-            let [Some(before), Some(after)] = layers else { continue };
+        for (before, after) in FoldedLayer::all(&graph, &weights).iter().zip(&FoldedLayer::all(&graph, &half)) {
             let close = |a: f32, b: f32| (a - b).abs() <= 2e-7 * a.abs();
             for (a, b) in before.weight.iter().zip(&after.weight) {
                 assert!(close(f16::from_f32(*a).to_f32(), *b), "{}: {a} {b}", before.path);

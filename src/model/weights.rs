@@ -55,7 +55,7 @@ fn stored(graph: &Graph) -> Vec<Stored> {
         let of = |index| Place::Value(param.index(index));
         let o = param.channels;
         match param.role {
-            Role::Dense | Role::Depthwise => {
+            Role::Dense | Role::Linear | Role::Depthwise => {
                 let (shape, positions) = layout(param);
                 let places = positions.into_iter().map(of).collect();
                 tensors.push(Stored { name: param.name.clone(), shape, places });
@@ -99,15 +99,11 @@ pub(super) fn layout(param: &Param) -> (Vec<usize>, Vec<[u32; 4]>) {
         }
     }
     let mut shape = vec![o as usize, i as usize];
-    if !is_linear(param) {
+    // Linear layers have two dimensions in PyTorch.
+    if param.role != Role::Linear {
         shape.extend([k as usize; 2]);
     }
     (shape, positions)
-}
-
-/// Linear layers have two dimensions in PyTorch; they are those with a bias of their own.
-fn is_linear(param: &Param) -> bool {
-    param.kernel == 1 && (param.name.starts_with("classifier") || param.name.contains(".squeeze."))
 }
 
 /// A file of `weights`.

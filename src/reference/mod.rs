@@ -3,12 +3,13 @@
 //! Slow and obvious on purpose: kernels are compared with it. It refuses nothing and checks nothing,
 //! and it knows neither devices nor tiles.
 
+pub mod bias; // bias and activation on maps of one pixel
 pub mod conv; // dense convolutions, linear layers as 1x1 ones
 pub mod convert; // f32 to the precision of maps
 pub mod depthwise; // one filter a channel
 pub mod excite; // channels times their gates
 pub mod loss; // cross-entropy, totals of an epoch
-pub mod norm; // batch normalisation or bias, activation, shortcut
+pub mod norm; // batch normalisation, activation, shortcut
 pub mod optimizer; // SGD and AdamW
 pub mod pool; // mean over the pixels
 pub mod probe; // kernels that only measure

@@ -1,4 +1,4 @@
-//! Batch normalisation or a bias, then activation and shortcut.
+//! Batch normalisation, then activation and shortcut.
 //!
 //! Statistics come per channel from the pixels of the images that keep it, never from the others.
 
@@ -10,8 +10,6 @@ use crate::space::Activation;
 pub struct Norm<'a> {
     /// Kept filters of every image.
     pub kept: &'a [usize],
-    /// Batch normalisation, or a bias alone.
-    pub normalise: bool,
     /// Activation.
     pub activation: Activation,
     /// Neighbouring images that share statistics.
@@ -21,22 +19,15 @@ pub struct Norm<'a> {
 }
 
 impl Norm<'_> {
-    /// (value - mean) / deviation; the value itself where there is a bias alone.
+    /// (value - mean) / deviation.
     fn normal(&self, moments: &Array, value: f64, [n, _, _, j]: [usize; 4]) -> f64 {
-        if !self.normalise {
-            return value;
-        }
         let group = n / self.group_images;
         (value - moments[[group, 0, 0, j]]) / (moments[[group, 0, 1, j]] + self.epsilon).sqrt()
     }
 
     /// What the activation is applied to.
     fn affine(&self, affine: &Array, normal: f64, j: usize) -> f64 {
-        if self.normalise {
-            affine[[0, 0, 0, j]] * normal + affine[[0, 0, 1, j]]
-        } else {
-            normal + affine[[0, 0, 0, j]]
-        }
+        affine[[0, 0, 0, j]] * normal + affine[[0, 0, 1, j]]
     }
 }
 
@@ -71,7 +62,7 @@ pub fn update(running: &Array, moments: &Array, rate: f64) -> Array {
     })
 }
 
-/// Normalisation with `moments` (G, 1, 2 or 3, F) and `affine` (1, 1, 2, F) or (1, 1, 1, F), activation and shortcut.
+/// Normalisation with `moments` (G, 1, 2 or 3, F) and `affine` (1, 1, 2, F), activation and shortcut.
 pub fn apply(norm: Norm, z: &Array, moments: &Array, affine: &Array, shortcut: Option<Merge>) -> Array {
     let y = Array::from_fn(z.shape(), |at| {
         activate(norm.activation, norm.affine(affine, norm.normal(moments, z[at], at), at[3]))
@@ -82,7 +73,7 @@ pub fn apply(norm: Norm, z: &Array, moments: &Array, affine: &Array, shortcut: O
 /// What `backward` returns.
 #[derive(Clone, Debug)]
 pub struct Gradients {
-    /// Of gamma and beta (1, 1, 2, F), or of a bias (1, 1, 1, F).
+    /// Of gamma and beta (1, 1, 2, F).
     pub affine: Array,
     /// Of what was normalised.
     pub z: Array,
@@ -99,10 +90,6 @@ pub fn backward(norm: Norm, dy: &Array, z: &Array, moments: &Array, affine: &Arr
         sums[[0, 0, 1, at[3]]] += g;
         g
     });
-    if !norm.normalise {
-        let bias = Array::from_fn([1, 1, 1, z.channels], |at| sums[[0, 0, 1, at[3]]]);
-        return Gradients { affine: bias, z: before };
-    }
     let dz = Array::from_fn(z.shape(), |at| {
         let [n, _, _, j] = at;
         if j >= norm.kept[n] {

@@ -1,6 +1,6 @@
 //! What of the tile sizes may be tried, and what it is tried on.
 
-use crate::kernels::{Tuning, conv, depthwise, excite, norm, pool, probe, reduce};
+use crate::kernels::{Tuning, bias, conv, depthwise, excite, norm, pool, probe, reduce};
 use crate::latency::Layer;
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +106,7 @@ impl Knob {
             &norm::BACKWARD_AFFINE,
             &reduce::SUM,
             &reduce::SQUARES,
+            &bias::BACKWARD,
             &pool::FORWARD,
             &excite::BACKWARD_GATE,
             &conv::BACKWARD_WEIGHT,

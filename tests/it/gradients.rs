@@ -6,7 +6,7 @@ use crate::harness::assert_close;
 use netadapt::check::agreement::Tolerance;
 use netadapt::check::operands::{ACTIVATIONS, Pattern, random};
 use netadapt::reference::{self, Array, Merge};
-use netadapt::reference::{conv, depthwise, excite, loss, norm, pool};
+use netadapt::reference::{bias, conv, depthwise, excite, loss, norm, pool};
 use netadapt::space::{Activation, Shortcut};
 
 /// Compares `gradient` with differences of `loss` about `at`, value by value.
@@ -110,25 +110,40 @@ fn depthwise_convolutions() {
 #[test]
 fn normalisation_under_its_own_statistics() {
     for activation in ACTIVATIONS {
-        for normalise in [true, false] {
-            for pattern in Pattern::ALL {
-                let name = format!("{activation:?} normalise {normalise} {pattern:?}");
-                let kept = pattern.widths(IMAGES, 6, 0);
-                let norm = norm::Norm { kept: &kept, normalise, activation, group_images: IMAGES, epsilon: 1e-5 };
-                let z = random(1, [IMAGES, 3, 2, 6]);
-                let mut affine = random(2, [1, 1, if normalise { 2 } else { 1 }, 6]);
-                affine.values.iter_mut().for_each(|value| *value *= 3.0);
-                // A bypass widens the output: its channels' gradient is not the filters'.
-                let (source, bypass) = (random(3, [IMAGES, 3, 2, 7]), [7, 2, 0, 5]);
-                let merge = Merge { kind: Shortcut::Bypass, source: &source, bypass: &bypass };
-                let dy = random(4, [IMAGES, 3, 2, 7]);
-                let loss = |z: &Array, affine: &Array| {
-                    weighted(&norm::apply(norm, z, &norm::statistics(norm, z), affine, Some(merge)), &dy)
-                };
-                let got = norm::backward(norm, &dy, &z, &norm::statistics(norm, &z), &affine);
-                check(&format!("z, {name}"), &z, &got.z, |z| loss(z, &affine));
-                check(&format!("affine, {name}"), &affine, &got.affine, |affine| loss(&z, affine));
-            }
+        for pattern in Pattern::ALL {
+            let name = format!("{activation:?} {pattern:?}");
+            let kept = pattern.widths(IMAGES, 6, 0);
+            let norm = norm::Norm { kept: &kept, activation, group_images: IMAGES, epsilon: 1e-5 };
+            let z = random(1, [IMAGES, 3, 2, 6]);
+            let mut affine = random(2, [1, 1, 2, 6]);
+            affine.values.iter_mut().for_each(|value| *value *= 3.0);
+            // A bypass widens the output: its channels' gradient is not the filters'.
+            let (source, bypass) = (random(3, [IMAGES, 3, 2, 7]), [7, 2, 0, 5]);
+            let merge = Merge { kind: Shortcut::Bypass, source: &source, bypass: &bypass };
+            let dy = random(4, [IMAGES, 3, 2, 7]);
+            let loss = |z: &Array, affine: &Array| {
+                weighted(&norm::apply(norm, z, &norm::statistics(norm, z), affine, Some(merge)), &dy)
+            };
+            let got = norm::backward(norm, &dy, &z, &norm::statistics(norm, &z), &affine);
+            check(&format!("z, {name}"), &z, &got.z, |z| loss(z, &affine));
+            check(&format!("affine, {name}"), &affine, &got.affine, |affine| loss(&z, affine));
+        }
+    }
+}
+
+#[test]
+fn bias_and_activation() {
+    for activation in ACTIVATIONS {
+        for pattern in Pattern::ALL {
+            let name = format!("{activation:?} {pattern:?}");
+            let kept = pattern.widths(IMAGES, 6, 0);
+            let (z, dy, mut bias) =
+                (random(1, [IMAGES, 1, 1, 6]), random(2, [IMAGES, 1, 1, 6]), random(3, [1, 1, 1, 6]));
+            bias.values.iter_mut().for_each(|value| *value *= 3.0);
+            let loss = |z: &Array, bias: &Array| weighted(&bias::forward(&kept, activation, z, bias), &dy);
+            let got = bias::backward(&kept, activation, &dy, &z, &bias);
+            check(&format!("z, {name}"), &z, &got.z, |z| loss(z, &bias));
+            check(&format!("bias, {name}"), &bias, &got.bias, |bias| loss(&z, bias));
         }
     }
 }
@@ -138,7 +153,7 @@ fn statistics_of_groups_are_their_own() {
     let kept = [3, 1, 0, 2, 3, 3];
     let group = |group_images, kept| {
         let activation = Activation::Identity;
-        norm::Norm { kept, normalise: true, activation, group_images, epsilon: 1e-5 }
+        norm::Norm { kept, activation, group_images, epsilon: 1e-5 }
     };
     let z = random(1, [6, 2, 2, 3]);
     let together = norm::statistics(group(2, &kept), &z);

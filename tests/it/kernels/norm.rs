@@ -1,10 +1,9 @@
-//! Normalisation or bias, activation, shortcut.
+//! Normalisation, activation, shortcut.
 
 use crate::harness::*;
 use netadapt::check::norm::{Case, Mode, Shape, apply, backward, every_kept, statistics};
 use netadapt::check::operands::{ACTIVATIONS, Pattern, SHORTCUTS, random};
 use netadapt::check::{Outcome, Setting};
-use netadapt::space::Shortcut;
 
 const SHAPES: [Shape; 11] = [
     Shape(1, 1, 1, 1, 1),
@@ -60,10 +59,8 @@ fn apply_in_all_modes() {
             turn += 1;
             // Each shape sees another mix, the patterns of a shape the same one.
             let mix = turn / Pattern::ALL.len();
-            let normalise = !mix.is_multiple_of(3);
-            let activation = ACTIVATIONS[mix % 4];
-            let (running, fill) = (normalise && mix.is_multiple_of(2), mix % 5 == 1);
-            apply(setting, case, Mode { normalise, running, activation, shortcut, fill })
+            let (running, activation) = (mix.is_multiple_of(2), ACTIVATIONS[mix / 2 % 4]);
+            apply(setting, case, Mode { running, activation, shortcut })
         });
     }
 }
@@ -84,31 +81,10 @@ fn bypass_formula_bit_for_bit() {
 }
 
 #[test]
-fn backward_in_all_modes() {
-    for normalise in [true, false] {
-        let mut turn = 0;
-        table(|setting, case| {
-            turn += 1;
-            let mix = turn / Pattern::ALL.len();
-            let activation = ACTIVATIONS[mix % 4];
-            let mode = Mode { normalise, running: false, activation, shortcut: Shortcut::None, fill: mix % 3 == 1 };
-            backward(setting, case.in_one_group(), mode, false)
-        });
-    }
-}
-
-#[test]
-fn backward_at_the_kinks_of_activations() {
+fn backward_of_all_activations() {
     let mut turn = 0;
     table(|setting, case| {
         turn += 1;
-        let mode = Mode {
-            normalise: false,
-            running: false,
-            activation: ACTIVATIONS[turn % 4],
-            shortcut: Shortcut::None,
-            fill: false,
-        };
-        backward(setting, case.in_one_group(), mode, true)
+        backward(setting, case.in_one_group(), ACTIVATIONS[turn / Pattern::ALL.len() % 4])
     });
 }

@@ -23,6 +23,7 @@ pub(super) static CHECKS: &[Check] = &[
 ];
 
 /// Operands of a batch.
+#[derive(Clone)]
 pub struct Case {
     kept: Vec<usize>,
     z: Array,
@@ -70,7 +71,7 @@ pub fn forward(setting: Setting, case: &Case, activation: Activation) -> Outcome
 /// The gradients; `kinks` puts inner values exactly on the corners of activations.
 pub fn backward(setting: Setting, case: &Case, activation: Activation, kinks: bool) -> Outcome {
     let Setting { gpu, tuning, .. } = setting;
-    let Case { kept, mut z, mut bias } = Case { kept: case.kept.clone(), z: case.z.clone(), bias: case.bias.clone() };
+    let Case { kept, mut z, mut bias } = case.clone();
     if kinks {
         z.values.iter_mut().enumerate().for_each(|(i, value)| *value = [0.0, 3.0, -3.0, *value][i % 4]);
         bias.values.fill(0.0);

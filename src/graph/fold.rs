@@ -57,10 +57,11 @@ pub fn fuse(graph: &Graph) -> Vec<Fused<'_>> {
             Op::Conv { conv, x, weight, .. } => (Filters::Conv(*conv), *x, *weight),
             Op::Depthwise { depthwise, x, weight, .. } => (Filters::Depthwise(*depthwise), *x, *weight),
             Op::Linear { conv, x, weight, .. } => (Filters::Linear(*conv), *x, *weight),
-            Op::Norm { .. } | Op::Bias { .. } | Op::Pool { .. } | Op::Excite { .. } => {
+            Op::Pool { .. } | Op::Excite { .. } => {
                 fused.push(Fused::Alone(op));
                 continue;
             }
+            Op::Norm { .. } | Op::Bias { .. } => unreachable!("{op:?} belongs to the layer before it"),
         };
         let (affine, statistics, activation, shortcut, y) = match ops.next() {
             Some(Op::Norm { affine, statistics, activation, shortcut, y, .. }) => {

@@ -181,16 +181,12 @@ impl Recorder<'_> {
 
     /// Appends an operation's backward launches; `add_up` has to follow the last one's.
     pub(super) fn backward(&self, rec: &mut Recording, op: &Op, update: &mut Update) {
-        let in_parts = InParts::of(self.graph, op, self.tuning, self.images);
-        if in_parts.is_some_and(|gradient| !update.waiting.takes(&gradient, self.tuning)) {
-            self.add_up(rec, update);
-        }
         let of = |tensor: &TensorId| self.map(Value::Of(*tensor));
         let gradient = |tensor: &TensorId| self.map(Value::Gradient(*tensor));
         rec.scope(&self.name(op));
         match op {
             Op::Conv { conv, x, weight, z, source_of } => {
-                let dw = &self.gradient_of_weights(op, *weight, update);
+                let dw = &self.gradient_of_weights(rec, op, *weight, update);
                 let transposed = &self.param(update.transposed, *weight);
                 let operands = DenseOperands { conv, x: of(x), dz: gradient(z), transposed, dw };
                 let dx = (*x != Graph::IMAGES).then(|| gradient(x));
@@ -198,13 +194,13 @@ impl Recorder<'_> {
             }
             Op::Linear { conv, x, weight, z } => {
                 let (x_rows, dz, dx) = (of(x).as_rows(), gradient(z).as_rows(), gradient(x).as_rows());
-                let dw = &self.gradient_of_weights(op, *weight, update);
+                let dw = &self.gradient_of_weights(rec, op, *weight, update);
                 let transposed = &self.param(update.transposed, *weight);
                 let operands = DenseOperands { conv, x: &x_rows, dz: &dz, transposed, dw };
                 self.dense_backward(rec, operands, None, Some(&dx));
             }
             Op::Depthwise { depthwise, x, weight, z } => {
-                let partial = &self.gradient_of_weights(op, *weight, update);
+                let partial = &self.gradient_of_weights(rec, op, *weight, update);
                 let io = depthwise::BackwardWeight { x: of(x), dz: gradient(z), partial };
                 depthwise::backward_weight(rec, self.tuning, depthwise, self.widths, io);
                 let weight = &self.param(self.params, *weight);
@@ -268,11 +264,16 @@ impl Recorder<'_> {
         }
     }
 
-    /// Where the gradient of an operation's weights is written: its parts in their room, or the gradient itself.
-    fn gradient_of_weights(&self, op: &Op, weight: ParamId, update: &mut Update) -> Buf {
+    /// Where the gradient of an operation's weights is written: its parts in their room, from which others are added up
+    /// first where it is full, or the gradient itself.
+    fn gradient_of_weights(&self, rec: &mut Recording, op: &Op, weight: ParamId, update: &mut Update) -> Buf {
         let Some(gradient) = InParts::of(self.graph, op, self.tuning, self.images) else {
             return self.param(update.gradients, weight);
         };
+        if !update.waiting.takes(&gradient, self.tuning) {
+            self.add_up(rec, update);
+            rec.scope(&self.name(op));
+        }
         let place = update.waiting.add(&gradient);
         update.parts.range(place.start, place.end - place.start, &self.graph.params[weight].name)
     }
